@@ -1,0 +1,328 @@
+//! One language: how values read, what navigation is called, what people type, and what is said to a wrong answer.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use chrono::{Datelike, NaiveDate};
+use serde::Deserialize;
+
+use super::date::DateWords;
+use super::template::Template;
+use super::value::{NAME_CHARS_MAX, Type, Value};
+use crate::booking::money::Money;
+use crate::sms::gsm7;
+
+/// `menus/languages/<code>.yaml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LanguageFile {
+    language: String,
+    name: String,
+    plural: Plural,
+    thousands: String,
+    weekdays: [String; 7],
+    months: [String; 12],
+    navigation: Navigation,
+    today: Vec<String>,
+    tomorrow: Vec<String>,
+    weekday_words: [Vec<String>; 7],
+    month_words: [Vec<String>; 12],
+    number_words: Vec<Vec<String>>,
+    wrong: BTreeMap<String, String>,
+}
+
+/// One language, loaded.
+#[derive(Debug)]
+pub struct Language {
+    /// ISO 639 code.
+    pub code: String,
+    /// Its own name.
+    pub name: String,
+    /// How counts take forms.
+    pub plural: Plural,
+    thousands: String,
+    weekdays: [String; 7],
+    months: [String; 12],
+    /// The words of the navigation line.
+    pub navigation: Navigation,
+    /// What people type for dates.
+    pub date_words: DateWords,
+    number_words: Vec<Vec<String>>,
+    wrong: BTreeMap<Wrong, Template>,
+}
+
+/// Which form of a noun goes with a count. Source: Unicode CLDR plural rules, as far as these languages use them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plural {
+    /// One form for 1, another for the rest.
+    OneOther,
+    /// One form for 0 and 1, another for the rest.
+    ZeroOneOther,
+    /// The same form always.
+    Same,
+}
+
+impl Plural {
+    /// How many forms a text must give.
+    pub fn forms(self) -> usize {
+        match self {
+            Plural::OneOther | Plural::ZeroOneOther => 2,
+            Plural::Same => 1,
+        }
+    }
+
+    /// The index of the form for this count.
+    pub fn form(self, count: i64) -> usize {
+        match self {
+            Plural::OneOther => usize::from(count != 1),
+            Plural::ZeroOneOther => usize::from(count > 1),
+            Plural::Same => 0,
+        }
+    }
+}
+
+/// The words behind `0`, `00`, `98` and `99`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is the word shown")]
+pub struct Navigation {
+    pub back: String,
+    pub home: String,
+    pub more: String,
+    pub previous: String,
+}
+
+/// What can be wrong with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the text in the language file says it")]
+pub enum Wrong {
+    Option,
+    Date,
+    Past,
+    TooFar,
+    NoSuchDay,
+    Count,
+    Name,
+    Msisdn,
+    Code,
+    Text,
+}
+
+impl Wrong {
+    const ALL: [(Wrong, &'static str); 10] = [
+        (Wrong::Option, "option"),
+        (Wrong::Date, "date"),
+        (Wrong::Past, "past"),
+        (Wrong::TooFar, "too_far"),
+        (Wrong::NoSuchDay, "no_such_day"),
+        (Wrong::Count, "count"),
+        (Wrong::Name, "name"),
+        (Wrong::Msisdn, "msisdn"),
+        (Wrong::Code, "code"),
+        (Wrong::Text, "text"),
+    ];
+}
+
+/// A count's range is filled into its error text as these.
+const RANGE: [&str; 2] = ["low", "high"];
+
+impl Language {
+    /// Reads a language file.
+    ///
+    /// # Errors
+    /// A sentence with line and column, or the key that is missing or too much.
+    pub fn parse(source: &str) -> Result<Language, String> {
+        let file: LanguageFile =
+            serde_saphyr::from_str(source).map_err(|error| error.to_string())?;
+        let mut wrong = BTreeMap::new();
+        for (kind, key) in Wrong::ALL {
+            let text = file
+                .wrong
+                .get(key)
+                .ok_or_else(|| format!("wrong.{key} is missing"))?;
+            let template =
+                Template::parse(text).map_err(|error| format!("wrong.{key}: {error}"))?;
+            if let Some(path) = template
+                .paths()
+                .find(|path| kind != Wrong::Count || !RANGE.contains(&path.variable.as_str()))
+            {
+                return Err(format!("wrong.{key}: unknown value {{{}}}", path.variable));
+            }
+            wrong.insert(kind, template);
+        }
+        if let Some(key) = file
+            .wrong
+            .keys()
+            .find(|key| Wrong::ALL.iter().all(|(_, known)| known != key))
+        {
+            return Err(format!("wrong.{key} is unknown"));
+        }
+        let words = &file.navigation;
+        let shown = [
+            &file.thousands,
+            &words.back,
+            &words.home,
+            &words.more,
+            &words.previous,
+        ];
+        for word in shown.into_iter().chain(&file.weekdays).chain(&file.months) {
+            if gsm7::septets(word).is_none() {
+                return Err(format!("'{word}' has a letter outside the GSM-7 alphabet"));
+            }
+        }
+        Ok(Language {
+            code: file.language,
+            name: file.name,
+            plural: file.plural,
+            thousands: file.thousands,
+            weekdays: file.weekdays,
+            months: file.months,
+            navigation: file.navigation,
+            date_words: DateWords {
+                today: file.today,
+                tomorrow: file.tomorrow,
+                weekdays: file.weekday_words,
+                months: file.month_words,
+            },
+            number_words: file.number_words,
+            wrong,
+        })
+    }
+
+    /// What to say to a wrong answer; `range` for a count.
+    pub fn wrong(&self, kind: Wrong, range: Option<(i64, i64)>) -> String {
+        let (low, high) = range.unwrap_or_default();
+        let values = [
+            (RANGE[0].to_owned(), Value::Count(low)),
+            (RANGE[1].to_owned(), Value::Count(high)),
+        ]
+        .into();
+        self.wrong
+            .get(&kind)
+            .map(|template| template.fill(&values, None, &values, self))
+            .unwrap_or_default()
+    }
+
+    /// The most septets that a wrong answer to this kind of input can be told in.
+    pub fn wrong_septets_max(&self, input: Option<Type>) -> usize {
+        let kinds: &[Wrong] = match input {
+            Some(Type::Date) => &[Wrong::Date, Wrong::Past, Wrong::TooFar, Wrong::NoSuchDay],
+            Some(Type::Count(..)) => &[Wrong::Count],
+            Some(Type::Name) => &[Wrong::Name],
+            Some(Type::Msisdn) => &[Wrong::Msisdn],
+            Some(Type::Code) => &[Wrong::Code],
+            Some(Type::Text(_)) => &[Wrong::Text],
+            _ => &[Wrong::Option],
+        };
+        let bounds = match input {
+            Some(Type::Count(low, high)) => (low, high),
+            _ => (0, 0),
+        };
+        kinds
+            .iter()
+            .filter_map(|kind| gsm7::septets(&self.wrong(*kind, Some(bounds))))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// A value as it reads, in the GSM-7 basic table only.
+    pub fn show(&self, value: &Value) -> String {
+        let mut text = String::new();
+        self.write(&mut text, value);
+        text
+    }
+
+    /// Writes a value as it reads.
+    pub fn write(&self, text: &mut String, value: &Value) {
+        match value {
+            Value::Text(words) => text.push_str(&gsm7::plain(words)),
+            Value::Count(count) => write_number(text, *count),
+            Value::Date(date) => {
+                text.push_str(&self.weekdays[date.weekday().num_days_from_monday() as usize]);
+                text.push(' ');
+                self.write_day(text, *date);
+            }
+            Value::Money(money) => self.write_money(text, *money),
+            Value::Record(_) | Value::List(_) => {}
+        }
+    }
+
+    /// `Fri 6 Nov`
+    pub fn date(&self, date: NaiveDate) -> String {
+        self.show(&Value::Date(date))
+    }
+
+    /// `KES 4,500`, cents only where there are some.
+    pub fn money(&self, money: Money) -> String {
+        self.show(&Value::Money(money))
+    }
+
+    fn write_day(&self, text: &mut String, date: NaiveDate) {
+        write_number(text, i64::from(date.day()));
+        text.push(' ');
+        text.push_str(&self.months[date.month0() as usize]);
+    }
+
+    fn write_money(&self, text: &mut String, money: Money) {
+        let (units, minor) = money.split();
+        text.push_str(money.currency.code());
+        text.push(' ');
+        self.write_grouped(text, units);
+        if minor != 0 {
+            text.push_str(&format!(".{minor:02}"));
+        }
+    }
+
+    /// Thousands from the left, each after its separator.
+    fn write_grouped(&self, text: &mut String, units: i64) {
+        const GROUP: i64 = 1000;
+        if units.abs() < GROUP {
+            return write_number(text, units);
+        }
+        self.write_grouped(text, units / GROUP);
+        text.push_str(&self.thousands);
+        let rest = (units % GROUP).unsigned_abs();
+        for place in [100, 10, 1] {
+            text.push(char::from(
+                b'0' + u8::try_from(rest / place % 10).unwrap_or_default(),
+            ));
+        }
+    }
+
+    /// The most septets a value of this type can take. `None` where it cannot be shown.
+    pub fn septets_max(&self, of: Type) -> Option<usize> {
+        let longest = |words: &[String]| {
+            words
+                .iter()
+                .filter_map(|word| gsm7::septets(word))
+                .max()
+                .unwrap_or_default()
+        };
+        match of {
+            Type::Text(chars) => Some(chars),
+            Type::Count(low, high) => Some(low.to_string().len().max(high.to_string().len())),
+            Type::Date => Some(longest(&self.weekdays) + " 31 ".len() + longest(&self.months)),
+            Type::Money => {
+                Some("KES 9999999.99".len() + 2 * gsm7::septets(&self.thousands).unwrap_or(2))
+            }
+            Type::Name => Some(NAME_CHARS_MAX),
+            Type::Msisdn => Some("+123456789012345".len()),
+            Type::Code => Some("1234-5678".len()),
+            Type::Record(_) | Type::List(_) => None,
+        }
+    }
+
+    /// The number that a word of this language names.
+    pub fn number(&self, word: &str) -> Option<i64> {
+        let position = self
+            .number_words
+            .iter()
+            .position(|words| words.iter().any(|known| known == word))?;
+        i64::try_from(position).ok().map(|index| index + 1)
+    }
+}
+fn write_number(text: &mut String, number: i64) {
+    // Writing into a String cannot fail.
+    let _ = write!(text, "{number}");
+}

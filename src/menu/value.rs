@@ -1,0 +1,248 @@
+//! Values that screens show and actions exchange, and the declared types that bound them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::booking::money::Money;
+
+/// A value of a variable. Records and lists come from actions only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Value {
+    /// Words; shown folded to the GSM-7 basic table.
+    Text(String),
+    /// A whole number.
+    Count(i64),
+    /// A calendar date.
+    Date(NaiveDate),
+    /// An amount.
+    Money(Money),
+    /// Named fields, and what the action that made it needs to know it again by.
+    Record(Arc<BTreeMap<String, Value>>),
+    /// Records in the order shown.
+    List(Arc<Vec<Value>>),
+}
+
+impl Value {
+    /// A text value.
+    pub fn text(text: impl Into<String>) -> Value {
+        Value::Text(text.into())
+    }
+
+    /// A record of these fields.
+    pub fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {
+        Value::from_fields(
+            fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        )
+    }
+
+    /// A record of any fields.
+    pub fn from_fields(fields: impl Iterator<Item = (String, Value)>) -> Value {
+        Value::Record(Arc::new(fields.collect()))
+    }
+
+    /// A list of these.
+    pub fn list(items: impl Iterator<Item = Value>) -> Value {
+        Value::List(Arc::new(items.collect()))
+    }
+
+    /// The field of a record.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        match self {
+            Value::Record(fields) => fields.get(name),
+            _ => None,
+        }
+    }
+
+    /// The words of a text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of a count.
+    pub fn as_count(&self) -> Option<i64> {
+        match self {
+            Value::Count(count) => Some(*count),
+            _ => None,
+        }
+    }
+
+    /// The date.
+    pub fn as_date(&self) -> Option<NaiveDate> {
+        match self {
+            Value::Date(date) => Some(*date),
+            _ => None,
+        }
+    }
+}
+
+/// What a variable may hold, with the bounds from which the longest screen is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// At most so many characters.
+    Text(usize),
+    /// A number in this range.
+    Count(i64, i64),
+    /// A calendar date.
+    Date,
+    /// An amount up to 9,999,999 whole units.
+    Money,
+    /// A person's name, one word or more.
+    Name,
+    /// A phone number.
+    Msisdn,
+    /// A booking code.
+    Code,
+    /// Fields of their own types.
+    Record(&'static RecordType),
+    /// Up to [`LIST_LEN_MAX`] records.
+    List(&'static RecordType),
+}
+
+/// The longest list that an action may hand to a screen.
+pub const LIST_LEN_MAX: usize = 24;
+/// The longest name kept, in characters.
+pub const NAME_CHARS_MAX: usize = 20;
+
+/// A record's name and fields.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RecordType {
+    /// As in `variables:`.
+    pub name: &'static str,
+    /// The fields a template can reach; a record may carry more that only actions read.
+    pub fields: &'static [(&'static str, Type)],
+}
+
+/// Every record that actions exchange with screens.
+pub static RECORDS: &[RecordType] = &[
+    RecordType {
+        name: "place",
+        fields: &[
+            ("name", Type::Text(20)),
+            ("town", Type::Text(20)),
+            ("label", Type::Text(42)),
+        ],
+    },
+    RecordType {
+        name: "region",
+        fields: &[("name", Type::Text(20))],
+    },
+    RecordType {
+        name: "offer",
+        fields: &[
+            ("name", Type::Text(30)),
+            ("landmark", Type::Text(30)),
+            ("town", Type::Text(20)),
+            ("price", Type::Money),
+            ("total", Type::Money),
+            ("left", Type::Count(1, 999)),
+        ],
+    },
+    RecordType {
+        name: "quote",
+        fields: &[
+            ("total", Type::Money),
+            ("check_out", Type::Date),
+            ("pay", Type::Text(8)),
+            ("cancel_rule", Type::Text(26)),
+        ],
+    },
+    RecordType {
+        name: "moment",
+        fields: &[("until", Type::Text(16))],
+    },
+    RecordType {
+        name: "booking",
+        fields: &[
+            ("code", Type::Code),
+            ("lodge", Type::Text(30)),
+            ("town", Type::Text(20)),
+            ("landmark", Type::Text(30)),
+            ("phone", Type::Text(16)),
+            ("check_in", Type::Date),
+            ("check_in_time", Type::Text(5)),
+            ("nights", Type::Count(1, 30)),
+            ("guests", Type::Count(1, 12)),
+            ("guest", Type::Text(NAME_CHARS_MAX)),
+            ("guest_phone", Type::Text(16)),
+            ("contact", Type::Text(29)),
+            ("total", Type::Money),
+            ("hold_minutes", Type::Count(1, 999)),
+        ],
+    },
+];
+
+impl Type {
+    /// Reads `text 40`, `count 1..30`, `date`, `money`, `name`, `msisdn`, `code`, a record's name, or `list of` one.
+    pub fn parse(text: &str) -> Option<Type> {
+        let record = |name: &str| RECORDS.iter().find(|record| record.name == name);
+        match text.split_whitespace().collect::<Vec<_>>()[..] {
+            ["text", max] => max.parse().ok().filter(|max| *max > 0).map(Type::Text),
+            ["count", range] => {
+                let (low, high) = range.split_once("..")?;
+                let (lowest, highest) = (low.parse().ok()?, high.parse().ok()?);
+                (lowest <= highest && low.len() < 5 && high.len() < 5)
+                    .then_some(Type::Count(lowest, highest))
+            }
+            ["date"] => Some(Type::Date),
+            ["money"] => Some(Type::Money),
+            ["name"] => Some(Type::Name),
+            ["msisdn"] => Some(Type::Msisdn),
+            ["code"] => Some(Type::Code),
+            ["list", "of", name] => record(name).map(Type::List),
+            [name] => record(name).map(Type::Record),
+            _ => None,
+        }
+    }
+
+    /// The most characters of a text of this type. `None` for what is not cut.
+    pub(super) fn chars_max(self) -> Option<usize> {
+        match self {
+            Type::Text(max) => Some(max),
+            Type::Name => Some(NAME_CHARS_MAX),
+            _ => None,
+        }
+    }
+
+    /// Whether every value of this type is one of the other.
+    pub(super) fn fits_in(self, other: Type) -> bool {
+        match (self, other) {
+            (Type::Text(max), Type::Text(room)) => max <= room,
+            (Type::Count(low, high), Type::Count(lowest, highest)) => {
+                lowest <= low && high <= highest
+            }
+            _ => self == other,
+        }
+    }
+
+    /// How a menu file writes it.
+    pub fn word(self) -> String {
+        match self {
+            Type::Text(max) => format!("text {max}"),
+            Type::Count(low, high) => format!("count {low}..{high}"),
+            Type::Date => "date".to_owned(),
+            Type::Money => "money".to_owned(),
+            Type::Name => "name".to_owned(),
+            Type::Msisdn => "msisdn".to_owned(),
+            Type::Code => "code".to_owned(),
+            Type::Record(record) => record.name.to_owned(),
+            Type::List(record) => format!("list of {}", record.name),
+        }
+    }
+
+    /// Whether a screen can ask for it.
+    pub fn can_be_typed(self) -> bool {
+        !matches!(self, Type::Money | Type::Record(_) | Type::List(_))
+    }
+}
+
+/// The value of every variable that is bound.
+pub type Values = BTreeMap<String, Value>;
