@@ -1,0 +1,199 @@
+//! The pieces of work that a screen can run, declared: what each reads, what it binds, how it can end.
+//! What they do is the business of `session::actions`; a menu is checked against this page.
+
+/// One action. Names are variables of the flow; their types are fixed here.
+#[derive(Debug)]
+pub struct Action {
+    /// As in `run:`.
+    pub name: &'static str,
+    /// Variables that must be bound.
+    pub needs: &'static [&'static str],
+    /// Variables it binds, by outcome.
+    pub outcomes: &'static [Outcome],
+    /// Whether it changes anything outside the dialogue. A screen whose option leads here commits:
+    /// replayed or deep-dialled answers never pass it.
+    pub commits: bool,
+}
+
+/// One way in which an action can end.
+#[derive(Debug)]
+pub struct Outcome {
+    /// As in `on:`.
+    pub name: &'static str,
+    /// Variables bound when it ends so.
+    pub binds: &'static [&'static str],
+}
+
+const fn outcome(name: &'static str, binds: &'static [&'static str]) -> Outcome {
+    Outcome { name, binds }
+}
+
+const UNAVAILABLE: Outcome = outcome("unavailable", &[]);
+
+/// The types of the variables that actions read and bind, in the words of a menu file.
+pub static VARIABLES: &[(&str, &str)] = &[
+    ("typed", "text 40"),
+    ("places", "list of place"),
+    ("place", "place"),
+    ("regions", "list of region"),
+    ("region", "region"),
+    ("check_in", "date"),
+    ("nights", "count 1..30"),
+    ("guests", "count 1..12"),
+    ("offers", "list of offer"),
+    ("offer", "offer"),
+    ("quote", "quote"),
+    ("name", "name"),
+    ("friend", "msisdn"),
+    ("booking", "booking"),
+    ("bookings", "list of booking"),
+];
+
+const STAY: &[&str] = &["place", "check_in", "nights", "guests"];
+
+/// Every action.
+pub static ACTIONS: &[Action] = &[
+    Action {
+        name: "recent_places",
+        needs: &[],
+        commits: false,
+        outcomes: &[outcome("found", &["places"]), outcome("none", &[])],
+    },
+    Action {
+        name: "find_place",
+        needs: &["typed"],
+        commits: false,
+        outcomes: &[
+            outcome("one", &["place"]),
+            outcome("several", &["places"]),
+            outcome("none", &[]),
+        ],
+    },
+    Action {
+        name: "list_regions",
+        needs: &[],
+        commits: false,
+        outcomes: &[outcome("found", &["regions"]), outcome("none", &[])],
+    },
+    Action {
+        name: "list_towns",
+        needs: &["region"],
+        commits: false,
+        outcomes: &[outcome("found", &["places"]), outcome("none", &[])],
+    },
+    Action {
+        name: "time_of_day",
+        needs: &[],
+        commits: false,
+        outcomes: &[outcome("day", &[]), outcome("after_midnight", &[])],
+    },
+    Action {
+        name: "search",
+        needs: STAY,
+        commits: false,
+        outcomes: &[
+            outcome("found", &["offers"]),
+            outcome("none", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "text_offers",
+        needs: &["offers", "check_in", "nights"],
+        commits: true,
+        outcomes: &[outcome("done", &[]), UNAVAILABLE],
+    },
+    Action {
+        name: "quote",
+        needs: &["place", "offer", "check_in", "nights", "guests"],
+        commits: false,
+        outcomes: &[
+            outcome("quoted", &["quote"]),
+            outcome("taken", &["offers"]),
+            outcome("sold_out", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "known_guest",
+        needs: &[],
+        commits: false,
+        outcomes: &[outcome("known", &["name"]), outcome("unknown", &[])],
+    },
+    Action {
+        name: "reserve",
+        needs: &["place", "offer", "quote", "check_in", "nights", "guests"],
+        commits: true,
+        outcomes: &[
+            outcome("confirmed", &["booking"]),
+            outcome("held", &["booking"]),
+            outcome("taken", &["offers"]),
+            outcome("sold_out", &[]),
+            outcome("price_changed", &["quote"]),
+            outcome("too_many", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "list_bookings",
+        needs: &[],
+        commits: false,
+        outcomes: &[
+            outcome("found", &["bookings"]),
+            outcome("none", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "list_unpaid",
+        needs: &[],
+        commits: false,
+        outcomes: &[
+            outcome("found", &["bookings"]),
+            outcome("none", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "cancel",
+        needs: &["booking"],
+        commits: true,
+        outcomes: &[
+            outcome("cancelled", &[]),
+            outcome("too_late", &[]),
+            outcome("gone", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "call_back",
+        needs: &[],
+        commits: true,
+        outcomes: &[outcome("noted", &[]), UNAVAILABLE],
+    },
+];
+
+/// Variables that every template can show without binding them.
+pub static GIVEN: &[(&str, &str)] = &[
+    ("today", "date"),
+    ("tomorrow", "date"),
+    ("yesterday", "date"),
+    ("weekend", "date"),
+    ("service_code", "text 14"),
+    ("care_phone", "text 16"),
+    // ISO code of the caller's country, and the own names of the languages spoken there.
+    ("country", "text 2"),
+    ("languages", "text 28"),
+];
+
+/// The action with this name.
+pub fn find(name: &str) -> Option<&'static Action> {
+    ACTIONS.iter().find(|action| action.name == name)
+}
+
+impl Action {
+    /// The outcome with this name.
+    pub fn outcome(&self, name: &str) -> Option<&'static Outcome> {
+        self.outcomes.iter().find(|outcome| outcome.name == name)
+    }
+}

@@ -1,0 +1,922 @@
+//! From a flow file to a flow that can be stepped: every name resolved, every text read, every fault reported.
+
+use std::collections::HashMap;
+
+use super::action::{self, Action};
+use super::check;
+use super::finding::{Finding, did_you_mean};
+use super::language::Language;
+use super::source::{FlowFile, Map, OptionFile, Say, ScreenFile, Word};
+use super::template::{Path, Template};
+use super::translation::{self, Translation};
+use super::value::{LIST_LEN_MAX, RecordType, Type, Value};
+
+/// The most screens of one flow.
+pub const SCREENS_MAX: usize = 500;
+/// The most pieces of work between two screens.
+pub const RUNS_MAX: usize = 8;
+/// The word of `goto:` for what the caller was doing when the last session broke off.
+pub const DRAFT: &str = "draft";
+
+/// A dialogue, ready to be stepped.
+#[derive(Debug)]
+pub struct Flow {
+    /// Its name.
+    pub name: String,
+    /// The languages it speaks, the default first.
+    pub languages: Vec<String>,
+    /// The screen a dialogue begins at.
+    pub start: usize,
+    /// Where a caller is taken who dials again soon.
+    pub resume: Option<Resume>,
+    /// Where a caller is taken after so many wrong answers to one screen.
+    pub after_wrong: Option<(u8, usize)>,
+    /// The screen that takes what was dialled behind the short code, where the first screen does not.
+    pub dial: Option<usize>,
+    /// Every declared variable.
+    pub variables: Vec<(String, Type)>,
+    /// In the order of the file.
+    pub screens: Vec<Screen>,
+    /// Where each screen stands in `screens`.
+    index: HashMap<String, usize>,
+}
+
+/// The screen that offers to go on, and the variables without which there is nothing to go on with.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "said above")]
+pub struct Resume {
+    pub screen: usize,
+    pub needs: Vec<String>,
+}
+
+/// One screen.
+#[derive(Debug)]
+pub struct Screen {
+    /// Unique in its flow.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// Its name's place in the file.
+    pub(super) at: Word,
+}
+
+/// What a screen does.
+#[derive(Debug)]
+pub enum Kind {
+    /// Says something and waits for an answer.
+    Ask(Ask),
+    /// Does a piece of work and goes on by its outcome.
+    Run(Run),
+    /// Says the last thing.
+    End(Texts),
+}
+
+/// A screen that waits for an answer.
+#[derive(Debug)]
+pub struct Ask {
+    /// What stands above the options.
+    pub say: Texts,
+    /// Numbered options, in the order of the file.
+    pub options: Vec<Choice>,
+    /// A variable that a typed answer binds, and where that leads.
+    pub input: Option<Input>,
+    /// Items of a list, numbered before the options.
+    pub list: Option<List>,
+}
+
+/// One option.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the file")]
+pub struct Choice {
+    pub key: String,
+    pub label: Texts,
+    pub to: Target,
+    pub set: Vec<(String, Setting)>,
+    pub language: Option<String>,
+    pub(super) at: Word,
+}
+
+/// A typed answer.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the file")]
+pub struct Input {
+    pub variable: String,
+    pub of: Type,
+    pub to: Target,
+}
+
+/// A list to pick from.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the file")]
+pub struct List {
+    pub variable: String,
+    pub of: &'static RecordType,
+    pub item: Texts,
+    pub pick: String,
+    pub per_page: usize,
+    pub at_most: usize,
+    pub to: Target,
+    pub(super) at: Word,
+}
+
+/// A piece of work.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the file")]
+pub struct Run {
+    pub action: &'static Action,
+    pub on: Vec<(String, Target)>,
+    pub notice: Vec<(String, Texts)>,
+    pub(super) at: Word,
+}
+
+/// Where an answer or an outcome leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A screen.
+    Screen(usize),
+    /// Where the last session broke off.
+    Draft,
+}
+
+/// What an option binds.
+#[derive(Debug)]
+pub enum Setting {
+    /// This value.
+    Value(Value),
+    /// The value of another variable.
+    Copy(String),
+}
+
+/// One text in each language of the flow, in its order; with its place in the file.
+#[derive(Debug)]
+pub struct Texts(pub(super) Vec<(Template, Word)>);
+
+impl Texts {
+    /// The text in this language of the flow.
+    pub fn find(&self, language: usize) -> &Template {
+        &self.0[language.min(self.0.len() - 1)].0
+    }
+}
+
+const LIST_PER_PAGE: u8 = 4;
+
+/// Reads and checks a flow file against the languages it may speak and the most septets of a screen.
+///
+/// # Errors
+/// Everything that is wrong with it; at least one finding.
+pub fn load(
+    source: &str,
+    languages: &[Language],
+    septets_max: usize,
+) -> Result<Flow, Vec<Finding>> {
+    load_translated(source, &[], languages, septets_max)
+}
+
+/// The same with further languages from files of their own.
+///
+/// # Errors
+/// As [`load`]; each finding names the translation that it is in.
+pub fn load_translated(
+    source: &str,
+    translations: &[Translation],
+    languages: &[Language],
+    septets_max: usize,
+) -> Result<Flow, Vec<Finding>> {
+    let mut file: FlowFile =
+        serde_saphyr::from_str(source).map_err(|error| vec![Finding::syntax(&error)])?;
+    let findings = translation::into_flow(translations, &mut file);
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let mut loader = Loader {
+        file: &file,
+        languages,
+        findings: Vec::new(),
+    };
+    let flow = loader.flow();
+    let mut findings = loader.findings;
+    match flow {
+        Some(mut flow) if findings.is_empty() => {
+            findings = check::findings(&flow, languages, septets_max);
+            if findings.is_empty() {
+                flow.bound_texts();
+                Ok(flow)
+            } else {
+                Err(findings)
+            }
+        }
+        _ => Err(findings),
+    }
+}
+
+struct Loader<'a> {
+    file: &'a FlowFile,
+    languages: &'a [Language],
+    findings: Vec<Finding>,
+}
+
+impl Loader<'_> {
+    fn find(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    fn flow(&mut self) -> Option<Flow> {
+        let file = self.file;
+        if file.languages.is_empty() {
+            self.find(Finding::at(
+                "language",
+                &file.flow,
+                "the flow speaks no language",
+            ));
+        }
+        for word in &file.languages {
+            if self.languages.iter().all(|known| known.code != word.value) {
+                self.find(Finding::at(
+                    "language",
+                    word,
+                    format!("there is no file for the language '{}'", word.value),
+                ));
+            }
+        }
+        if !self.findings.is_empty() {
+            return None;
+        }
+        if file.screens.0.len() > SCREENS_MAX {
+            self.find(Finding::at(
+                "limit",
+                &file.flow,
+                format!("more than {SCREENS_MAX} screens"),
+            ));
+        }
+        let variables = self.variables();
+        let screens: Vec<Screen> = file
+            .screens
+            .0
+            .iter()
+            .filter_map(|(name, screen)| self.screen(name, screen))
+            .collect();
+        let start = self.screen_index(&file.start);
+        let resume = file.resume.as_ref().and_then(|resume| {
+            let screen = self.screen_index(&resume.screen)?;
+            resume.needs.iter().for_each(|need| {
+                self.variable(need);
+            });
+            Some(Resume {
+                screen,
+                needs: resume.needs.iter().map(|need| need.value.clone()).collect(),
+            })
+        });
+        let after_wrong = file
+            .after_wrong
+            .as_ref()
+            .and_then(|after| Some((after.tries.max(1), self.screen_index(&after.goto)?)));
+        let dial = file.dial.as_ref().and_then(|dial| self.screen_index(dial));
+        let index = screens
+            .iter()
+            .enumerate()
+            .map(|(index, screen)| (screen.name.clone(), index))
+            .collect();
+        Some(Flow {
+            name: file.flow.value.clone(),
+            languages: file
+                .languages
+                .iter()
+                .map(|language| language.value.clone())
+                .collect(),
+            start: start?,
+            resume,
+            after_wrong,
+            dial,
+            variables,
+            index,
+            screens,
+        })
+    }
+
+    fn variables(&mut self) -> Vec<(String, Type)> {
+        let mut variables = Vec::new();
+        for (name, of) in &self.file.variables.0 {
+            let fixed = action::VARIABLES
+                .iter()
+                .find(|(known, _)| *known == name.value);
+            if let Some((_, expected)) = fixed.filter(|(_, expected)| *expected != of.value) {
+                self.find(
+                    Finding::at(
+                        "type",
+                        of,
+                        format!("actions know '{}' as '{expected}'", name.value),
+                    )
+                    .hint(format!("write '{expected}'")),
+                );
+            }
+            if action::GIVEN.iter().any(|(given, _)| *given == name.value) {
+                self.find(Finding::at(
+                    "variable",
+                    name,
+                    format!("'{}' is given and cannot be declared", name.value),
+                ));
+            }
+            match Type::parse(&of.value) {
+                Some(of) => variables.push((name.value.clone(), of)),
+                None => self.find(Finding::at("type", of, format!("'{}' is not a type", of.value)).hint(
+                    "one of: text N, count A..B, date, money, name, msisdn, code, place, region, offer, quote, booking, list of …",
+                )),
+            }
+        }
+        variables
+    }
+
+    fn screen(&mut self, name: &Word, screen: &ScreenFile) -> Option<Screen> {
+        if name.value == DRAFT {
+            self.find(Finding::at(
+                "screen",
+                name,
+                format!("'{DRAFT}' is where the last session broke off and cannot be a screen"),
+            ));
+        }
+        self.only_its_own_keys(name, screen);
+        let kind = match (&screen.say, &screen.run, &screen.end) {
+            (Some(say), None, None) => Kind::Ask(self.ask(name, screen, say)?),
+            (None, Some(run), None) => Kind::Run(self.run(screen, run)?),
+            (None, None, Some(end)) => Kind::End(self.texts(name, end)?),
+            _ => {
+                self.find(Finding::at(
+                    "screen",
+                    name,
+                    "a screen has exactly one of 'say', 'run' and 'end'",
+                ));
+                return None;
+            }
+        };
+        Some(Screen {
+            name: name.value.clone(),
+            kind,
+            at: name.clone(),
+        })
+    }
+
+    /// A key that a screen of this kind does not have would be read by nobody.
+    fn only_its_own_keys(&mut self, name: &Word, screen: &ScreenFile) {
+        let asks = screen.say.is_some();
+        let runs = screen.run.is_some();
+        let lists = asks && screen.list.is_some();
+        let keys = [
+            ("options", !screen.options.0.is_empty(), asks, "say"),
+            ("input", screen.input.is_some(), asks, "say"),
+            ("list", screen.list.is_some(), asks, "say"),
+            ("goto", screen.goto.is_some(), asks, "say"),
+            ("on", !screen.on.0.is_empty(), runs, "run"),
+            ("notice", !screen.notice.0.is_empty(), runs, "run"),
+            ("item", screen.item.is_some(), lists, "list"),
+            ("pick", screen.pick.is_some(), lists, "list"),
+            ("per_page", screen.per_page.is_some(), lists, "list"),
+            ("at_most", screen.at_most.is_some(), lists, "list"),
+            ("typed_goto", screen.typed_goto.is_some(), lists, "list"),
+        ];
+        for (key, is_there, belongs, to) in keys {
+            if is_there && !belongs {
+                self.find(Finding::at(
+                    "screen",
+                    name,
+                    format!("'{key}' belongs to a screen with '{to}'"),
+                ));
+            }
+        }
+    }
+
+    fn ask(&mut self, name: &Word, screen: &ScreenFile, say: &Say) -> Option<Ask> {
+        let say = self.texts(name, say);
+        let options: Vec<_> = screen
+            .options
+            .0
+            .iter()
+            .filter_map(|(key, option)| self.choice(key, option))
+            .collect();
+        let to = screen.goto.as_ref().and_then(|goto| self.target(goto));
+        if screen.goto.is_none() && (screen.input.is_some() || screen.list.is_some()) {
+            self.find(Finding::at(
+                "target",
+                name,
+                "'input' and 'list' need a 'goto'",
+            ));
+        }
+        if screen.goto.is_some() && screen.input.is_none() && screen.list.is_none() {
+            self.find(Finding::at(
+                "screen",
+                name,
+                "'goto' belongs to a screen with 'input' or 'list'",
+            ));
+        }
+        let both = screen.input.is_some() && screen.list.is_some();
+        if both != screen.typed_goto.is_some() {
+            self.find(Finding::at(
+                "screen",
+                name,
+                "'typed_goto' says where typed words lead on a screen with 'input' and 'list'",
+            ));
+        }
+        let typed_to = match &screen.typed_goto {
+            Some(goto) => self.target(goto),
+            None => to,
+        };
+        let input = screen
+            .input
+            .as_ref()
+            .and_then(|input| self.input(name, input, typed_to?));
+        let list = screen
+            .list
+            .as_ref()
+            .and_then(|list| self.list(name, screen, list, to?));
+        if let Some(list) = &list {
+            self.numbers_are_free(screen, list.at_most);
+        }
+        if screen.options.0.is_empty() && screen.input.is_none() && screen.list.is_none() {
+            self.find(
+                Finding::at(
+                    "dead end",
+                    name,
+                    format!("no answer leads out of '{}'", name.value),
+                )
+                .hint("give it options, an input, or make it an 'end'"),
+            );
+        }
+        Some(Ask {
+            say: say?,
+            options,
+            input,
+            list,
+        })
+    }
+
+    /// An option's key would take the number of an item away from it.
+    fn numbers_are_free(&mut self, screen: &ScreenFile, at_most: usize) {
+        for (key, _) in &screen.options.0 {
+            if let Ok(number @ 1..) = key.value.parse::<usize>()
+                && number <= at_most
+                && !key.value.starts_with('0')
+            {
+                self.find(
+                    Finding::at(
+                        "key",
+                        key,
+                        format!("'{number}' is also a number of the list, which has up to {at_most} items"),
+                    )
+                    .hint(format!(
+                        "take a key above {at_most}, or write 'at_most: {}' beside 'list'",
+                        number - 1
+                    )),
+                );
+            }
+        }
+    }
+
+    fn choice(&mut self, key: &Word, option: &OptionFile) -> Option<Choice> {
+        let number = key.value.parse::<u8>();
+        let plain = number.is_ok_and(|number| number < 98 && key.value == number.to_string());
+        if !plain {
+            self.find(
+                Finding::at(
+                    "key",
+                    key,
+                    format!("'{}' cannot be an option's key", key.value),
+                )
+                .hint("0 to 97; 00, 98 and 99 are home, more and previous"),
+            );
+        }
+        let mut set = Vec::new();
+        for (name, word) in &option.set.0 {
+            let Some(of) = self.variable(name) else {
+                continue;
+            };
+            match self.setting(word, of) {
+                Some(setting) => set.push((name.value.clone(), setting)),
+                None => self.find(Finding::at(
+                    "type",
+                    word,
+                    format!("'{}' is not a {}", word.value, of.word()),
+                )),
+            }
+        }
+        if let Some(language) = &option.language
+            && !self
+                .file
+                .languages
+                .iter()
+                .any(|known| known.value == language.value)
+        {
+            self.find(Finding::at(
+                "language",
+                language,
+                format!("the flow does not speak '{}'", language.value),
+            ));
+        }
+        let label = self.texts(key, &option.say);
+        let to = self.target(&option.goto);
+        Some(Choice {
+            key: key.value.clone(),
+            label: label?,
+            to: to?,
+            set,
+            language: option.language.as_ref().map(|word| word.value.clone()),
+            at: key.clone(),
+        })
+    }
+
+    fn setting(&self, word: &Word, of: Type) -> Option<Setting> {
+        if let (Type::Count(low, high), Ok(count)) = (of, word.value.parse::<i64>()) {
+            return (low..=high)
+                .contains(&count)
+                .then_some(Setting::Value(Value::Count(count)));
+        }
+        let other = self.type_of(&word.value)?;
+        other.fits_in(of).then(|| Setting::Copy(word.value.clone()))
+    }
+
+    fn input(&mut self, name: &Word, input: &Map<Word>, to: Target) -> Option<Input> {
+        let [(variable, of)] = &input.0[..] else {
+            self.find(Finding::at(
+                "screen",
+                name,
+                "'input' binds exactly one variable",
+            ));
+            return None;
+        };
+        let declared = self.variable(variable)?;
+        if Type::parse(&of.value) != Some(declared) {
+            self.find(Finding::at(
+                "type",
+                of,
+                format!("'{}' is declared as '{}'", variable.value, declared.word()),
+            ));
+        }
+        if !declared.can_be_typed() {
+            self.find(Finding::at(
+                "type",
+                of,
+                format!("nobody can type a {}", declared.word()),
+            ));
+        }
+        Some(Input {
+            variable: variable.value.clone(),
+            of: declared,
+            to,
+        })
+    }
+
+    fn list(&mut self, name: &Word, screen: &ScreenFile, list: &Word, to: Target) -> Option<List> {
+        let of = match self.variable(list)? {
+            Type::List(of) => of,
+            other => {
+                self.find(Finding::at(
+                    "type",
+                    list,
+                    format!("'{}' is a {}, not a list", list.value, other.word()),
+                ));
+                return None;
+            }
+        };
+        let (Some(item), Some(pick)) = (&screen.item, &screen.pick) else {
+            self.find(Finding::at(
+                "screen",
+                name,
+                "a 'list' needs 'item' and 'pick'",
+            ));
+            return None;
+        };
+        if self.variable(pick)? != Type::Record(of) {
+            self.find(Finding::at(
+                "type",
+                pick,
+                format!("'{}' cannot hold a {}", pick.value, of.name),
+            ));
+        }
+        let item = self.texts(name, item)?;
+        let per_page = usize::from(
+            screen
+                .per_page
+                .as_ref()
+                .map_or(LIST_PER_PAGE, |per_page| per_page.value),
+        );
+        let at_most = screen
+            .at_most
+            .as_ref()
+            .map_or(LIST_LEN_MAX, |at_most| at_most.value);
+        let limits = [
+            (
+                "per_page",
+                per_page,
+                screen.per_page.as_ref().map(|word| word.defined),
+            ),
+            (
+                "at_most",
+                at_most,
+                screen.at_most.as_ref().map(|word| word.defined),
+            ),
+        ];
+        for (key, number, defined) in limits {
+            if let Some(defined) = defined
+                && !(1..=LIST_LEN_MAX).contains(&number)
+            {
+                self.find(Finding::at_location(
+                    "limit",
+                    defined,
+                    format!("'{key}' is 1 to {LIST_LEN_MAX}"),
+                ));
+            }
+        }
+        Some(List {
+            variable: list.value.clone(),
+            of,
+            item,
+            pick: pick.value.clone(),
+            per_page: per_page.max(1),
+            at_most,
+            to,
+            at: list.clone(),
+        })
+    }
+
+    fn run(&mut self, screen: &ScreenFile, run: &Word) -> Option<Run> {
+        let Some(action) = action::find(&run.value) else {
+            let hint = did_you_mean(&run.value, action::ACTIONS.iter().map(|action| action.name));
+            let finding = Finding::at("action", run, format!("there is no action '{}'", run.value));
+            self.find(match hint {
+                Some(hint) => finding.hint(hint),
+                None => finding,
+            });
+            return None;
+        };
+        let mut on = Vec::new();
+        for (outcome, target) in &screen.on.0 {
+            if action.outcome(&outcome.value).is_none() {
+                self.find(Finding::at(
+                    "outcome",
+                    outcome,
+                    format!("'{}' never ends in '{}'", action.name, outcome.value),
+                ));
+            }
+            if target.value == DRAFT {
+                self.find(Finding::at(
+                    "target",
+                    target,
+                    format!("only an option can lead to '{DRAFT}'"),
+                ));
+            }
+            on.extend(
+                self.target(target)
+                    .map(|target| (outcome.value.clone(), target)),
+            );
+        }
+        for outcome in action.outcomes {
+            if screen.on.find(outcome.name).is_none() {
+                self.find(
+                    Finding::at(
+                        "outcome",
+                        run,
+                        format!(
+                            "the outcome '{}' of '{}' is not handled",
+                            outcome.name, action.name
+                        ),
+                    )
+                    .hint(format!("add '{}: …' under 'on'", outcome.name)),
+                );
+            }
+        }
+        let mut notice = Vec::new();
+        for (outcome, say) in &screen.notice.0 {
+            if screen.on.find(&outcome.value).is_none() {
+                self.find(Finding::at(
+                    "outcome",
+                    outcome,
+                    format!("a notice for '{}', which is not handled", outcome.value),
+                ));
+            }
+            notice.extend(
+                self.texts(outcome, say)
+                    .map(|texts| (outcome.value.clone(), texts)),
+            );
+        }
+        Some(Run {
+            action,
+            on,
+            notice,
+            at: run.clone(),
+        })
+    }
+
+    fn texts(&mut self, at: &Word, say: &Say) -> Option<Texts> {
+        let mut texts = Vec::new();
+        for language in &self.file.languages {
+            match say.find(&language.value) {
+                None => self.find(
+                    Finding::at("language", at, format!("no text in '{}'", language.value)).hint(
+                        format!("add '{}: …' beside the other languages", language.value),
+                    ),
+                ),
+                Some(word) => match Template::parse(&word.value) {
+                    Ok(template) => {
+                        if template.is_blank() {
+                            self.find(Finding::at("text", word, "there is nothing to read here"));
+                        }
+                        texts.push((template, word.clone()));
+                    }
+                    Err(error) => self.find(Finding::at("text", word, error.0)),
+                },
+            }
+        }
+        for (language, _) in &say.0 {
+            if !self
+                .file
+                .languages
+                .iter()
+                .any(|known| known.value == language.value)
+            {
+                self.find(
+                    Finding::at(
+                        "language",
+                        language,
+                        format!("the flow does not speak '{}'", language.value),
+                    )
+                    .hint("add it to 'languages', or drop this line"),
+                );
+            }
+        }
+        (texts.len() == self.file.languages.len() && !texts.is_empty()).then_some(Texts(texts))
+    }
+
+    fn target(&mut self, word: &Word) -> Option<Target> {
+        if word.value == DRAFT {
+            if self.file.resume.is_none() {
+                self.find(Finding::at(
+                    "target",
+                    word,
+                    "'draft' needs 'resume' in the flow",
+                ));
+            }
+            return Some(Target::Draft);
+        }
+        self.screen_index(word).map(Target::Screen)
+    }
+
+    fn screen_index(&mut self, word: &Word) -> Option<usize> {
+        let index = self
+            .file
+            .screens
+            .0
+            .iter()
+            .position(|(name, _)| name.value == word.value);
+        if index.is_none() {
+            let finding = Finding::at(
+                "target",
+                word,
+                format!("there is no screen '{}'", word.value),
+            );
+            let hint = did_you_mean(
+                &word.value,
+                self.file
+                    .screens
+                    .0
+                    .iter()
+                    .map(|(name, _)| name.value.as_str()),
+            );
+            self.find(match hint {
+                Some(hint) => finding.hint(hint),
+                None => finding,
+            });
+        }
+        index
+    }
+
+    fn variable(&mut self, word: &Word) -> Option<Type> {
+        let declared = self
+            .file
+            .variables
+            .find(&word.value)
+            .and_then(|of| Type::parse(&of.value));
+        if self.file.variables.find(&word.value).is_none() {
+            let finding = Finding::at(
+                "variable",
+                word,
+                format!("'{}' is not declared", word.value),
+            );
+            let hint = did_you_mean(
+                &word.value,
+                self.file
+                    .variables
+                    .0
+                    .iter()
+                    .map(|(name, _)| name.value.as_str()),
+            );
+            self.find(
+                finding.hint(hint.unwrap_or_else(|| "declare it under 'variables'".to_owned())),
+            );
+        }
+        declared
+    }
+
+    fn type_of(&self, name: &str) -> Option<Type> {
+        let given = action::GIVEN
+            .iter()
+            .find(|(given, _)| *given == name)
+            .map(|(_, of)| *of);
+        let declared = self.file.variables.find(name).map(|of| of.value.as_str());
+        Type::parse(given.or(declared)?)
+    }
+}
+
+impl Flow {
+    fn bound_texts(&mut self) {
+        let mut screens = std::mem::take(&mut self.screens);
+        for screen in &mut screens {
+            match &mut screen.kind {
+                Kind::Ask(ask) => {
+                    self.bound(&mut ask.say, None);
+                    for choice in &mut ask.options {
+                        self.bound(&mut choice.label, None);
+                    }
+                    if let Some(list) = &mut ask.list {
+                        self.bound(&mut list.item, Some(list.of));
+                    }
+                }
+                Kind::Run(run) => {
+                    for (_, texts) in &mut run.notice {
+                        self.bound(texts, None);
+                    }
+                }
+                Kind::End(texts) => self.bound(texts, None),
+            }
+        }
+        self.screens = screens;
+    }
+
+    fn bound(&self, texts: &mut Texts, item: Option<&'static RecordType>) {
+        for (template, _) in &mut texts.0 {
+            template.bound(&|path| self.type_of(path, item));
+        }
+    }
+
+    /// The type of a path in a template, an item's own fields first.
+    pub(super) fn type_of(&self, path: &Path, item: Option<&'static RecordType>) -> Option<Type> {
+        let field_of = |record: &'static RecordType, name: &str| {
+            record
+                .fields
+                .iter()
+                .find(|(field, _)| *field == name)
+                .map(|(_, of)| *of)
+        };
+        match &path.field {
+            Some(field) => match self.variable(&path.variable)? {
+                Type::Record(record) => field_of(record, field),
+                _ => None,
+            },
+            None => item
+                .and_then(|record| field_of(record, &path.variable))
+                .or_else(|| self.variable(&path.variable)),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<Type> {
+        let declared = self
+            .variables
+            .iter()
+            .find(|(variable, _)| variable == name)
+            .map(|(_, of)| *of);
+        declared.or_else(|| {
+            action::GIVEN
+                .iter()
+                .find(|(given, _)| *given == name)
+                .and_then(|(_, of)| Type::parse(of))
+        })
+    }
+
+    /// The screen with this name.
+    pub fn screen(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    /// Whether this way leads to work that changes something outside the dialogue.
+    pub fn commits(&self, target: Target) -> bool {
+        match target {
+            Target::Screen(to) => self.worked_through(to).any(|run| run.action.commits),
+            Target::Draft => false,
+        }
+    }
+
+    /// Every piece of work that entering this screen can lead through before something is asked.
+    fn worked_through(&self, screen: usize) -> impl Iterator<Item = &Run> {
+        let (mut runs, mut seen, mut next) =
+            (Vec::new(), vec![false; self.screens.len()], vec![screen]);
+        while let Some(at) = next.pop() {
+            if let Kind::Run(run) = &self.screens[at].kind
+                && !std::mem::replace(&mut seen[at], true)
+            {
+                next.extend(run.on.iter().filter_map(|(_, target)| match target {
+                    Target::Screen(to) => Some(*to),
+                    Target::Draft => None,
+                }));
+                runs.push(run);
+            }
+        }
+        runs.into_iter()
+    }
+}

@@ -1,0 +1,311 @@
+//! Texts outside of any screen: every SMS, and the last words when a dialogue cannot go on.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::action;
+use super::finding::{Finding, did_you_mean};
+use super::language::Language;
+use super::source::{Map, Say, Word};
+use super::template::{Path, Template};
+use super::translation::{self, Translation};
+use super::value::{RECORDS, Type, Value, Values};
+
+/// What is said. Each has one text in every language, within its bound whatever its values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "menus/messages.yaml shows each")]
+pub enum Message {
+    Confirmed,
+    Held,
+    HostBooked,
+    Cancelled,
+    HostCancelled,
+    HoldExpired,
+    BookingLine,
+    NoBooking,
+    CancelTooLate,
+    CancelUnknown,
+    Help,
+    Stopped,
+    Started,
+    OffersHead,
+    OfferLine,
+    Unavailable,
+    Working,
+    Expired,
+    WrongCode,
+    Busy,
+    CancelUntil,
+    NoCancel,
+    PayAtLodge,
+    PayFirst,
+}
+
+/// One SMS of one part.
+const SMS: usize = 160;
+/// One USSD screen on any operator.
+const SCREEN: usize = 160;
+/// A line of an SMS with several.
+const LINE: usize = 72;
+/// As long as the fields of a quote that hold them.
+const PHRASE: usize = 26;
+const WORD: usize = 8;
+
+impl Message {
+    pub(super) const ALL: [Declared; 24] = [
+        (Message::Confirmed, "confirmed", Some("booking"), SMS),
+        (Message::Held, "held", Some("booking"), SMS),
+        (Message::HostBooked, "host_booked", Some("booking"), SMS),
+        (Message::Cancelled, "cancelled", Some("booking"), SMS),
+        (
+            Message::HostCancelled,
+            "host_cancelled",
+            Some("booking"),
+            SMS,
+        ),
+        (Message::HoldExpired, "hold_expired", Some("booking"), SMS),
+        (Message::BookingLine, "booking_line", Some("booking"), SMS),
+        (Message::NoBooking, "no_booking", None, SMS),
+        (
+            Message::CancelTooLate,
+            "cancel_too_late",
+            Some("booking"),
+            SMS,
+        ),
+        (Message::CancelUnknown, "cancel_unknown", None, SMS),
+        (Message::Help, "help", None, SMS),
+        (Message::Stopped, "stopped", None, SMS),
+        (Message::Started, "started", None, SMS),
+        (Message::OffersHead, "offers_head", Some("booking"), LINE),
+        (Message::OfferLine, "offer_line", Some("offer"), LINE),
+        (Message::Unavailable, "unavailable", None, SCREEN),
+        (Message::Working, "working", None, SCREEN),
+        (Message::Expired, "expired", None, SCREEN),
+        (Message::WrongCode, "wrong_code", None, SCREEN),
+        (Message::Busy, "busy", None, SCREEN),
+        (Message::CancelUntil, "cancel_until", Some("moment"), PHRASE),
+        (Message::NoCancel, "no_cancel", None, PHRASE),
+        (Message::PayAtLodge, "pay_at_lodge", None, WORD),
+        (Message::PayFirst, "pay_first", None, WORD),
+    ];
+}
+
+/// Every message in every language.
+#[derive(Debug)]
+pub struct Messages {
+    texts: BTreeMap<(Message, String), Template>,
+    /// The default first.
+    languages: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessagesFile {
+    languages: Vec<Word>,
+    messages: Spanned<Map<Say>>,
+}
+
+impl Messages {
+    /// Reads and checks `menus/messages.yaml`.
+    ///
+    /// # Errors
+    /// Everything wrong with it.
+    pub fn load(source: &str, languages: &[Language]) -> Result<Messages, Vec<Finding>> {
+        Messages::load_translated(source, &[], languages)
+    }
+
+    /// The same with further languages from files of their own.
+    ///
+    /// # Errors
+    /// As [`Messages::load`]; each finding names the translation that it is in.
+    pub fn load_translated(
+        source: &str,
+        translations: &[Translation],
+        languages: &[Language],
+    ) -> Result<Messages, Vec<Finding>> {
+        let mut file: MessagesFile =
+            serde_saphyr::from_str(source).map_err(|error| vec![Finding::syntax(&error)])?;
+        let findings =
+            translation::into_messages(translations, &mut file.languages, &mut file.messages.value);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let mut loader = Loader {
+            spoken: &file.languages,
+            languages,
+            texts: BTreeMap::new(),
+            findings: Vec::new(),
+        };
+        loader.spoken();
+        if !loader.findings.is_empty() {
+            return Err(loader.findings);
+        }
+        for (name, say) in &file.messages.value.0 {
+            match Message::ALL
+                .iter()
+                .find(|(_, known, ..)| *known == name.value)
+            {
+                Some(message) => loader.message(message, name, say),
+                None => loader.unknown(name),
+            }
+        }
+        for (_, name, ..) in Message::ALL {
+            if file.messages.value.find(name).is_none() {
+                loader.findings.push(Finding::at_location(
+                    "message",
+                    file.messages.defined,
+                    format!("the message '{name}' is missing"),
+                ));
+            }
+        }
+        let Loader {
+            texts, findings, ..
+        } = loader;
+        if findings.is_empty() {
+            Ok(Messages {
+                texts,
+                languages: file.languages.into_iter().map(|word| word.value).collect(),
+            })
+        } else {
+            Err(findings)
+        }
+    }
+
+    /// The message in this language, or the first on file; `values` are the fields of its record.
+    pub fn say(
+        &self,
+        message: Message,
+        language: &Language,
+        values: Option<&Value>,
+        given: &Values,
+    ) -> String {
+        let find = |code: &String| self.texts.get(&(message, code.clone()));
+        find(&language.code)
+            .or_else(|| self.languages.first().and_then(find))
+            .map(|template| template.fill(&Values::new(), values, given, language))
+            .unwrap_or_default()
+    }
+
+    /// Whether there are texts in this language.
+    pub fn speaks(&self, code: &str) -> bool {
+        self.languages.iter().any(|known| known == code)
+    }
+}
+
+/// A name, the record that fills it, and the most septets.
+pub(super) type Declared = (Message, &'static str, Option<&'static str>, usize);
+
+struct Loader<'a> {
+    spoken: &'a [Word],
+    languages: &'a [Language],
+    texts: BTreeMap<(Message, String), Template>,
+    findings: Vec<Finding>,
+}
+
+impl Loader<'_> {
+    fn find(&mut self, code: &'static str, at: &Word, message: impl Into<String>) {
+        self.findings.push(Finding::at(code, at, message));
+    }
+
+    fn language(&self, code: &str) -> Option<&Language> {
+        self.languages.iter().find(|language| language.code == code)
+    }
+
+    fn spoken(&mut self) {
+        for word in self.spoken {
+            if self.language(&word.value).is_none() {
+                let message = format!("there is no file for the language '{}'", word.value);
+                self.find("language", word, message);
+            }
+        }
+    }
+
+    fn unknown(&mut self, name: &Word) {
+        let finding = Finding::at(
+            "message",
+            name,
+            format!("there is no message '{}'", name.value),
+        );
+        let known = Message::ALL.iter().map(|(_, known, ..)| *known);
+        self.findings.push(match did_you_mean(&name.value, known) {
+            Some(hint) => finding.hint(hint),
+            None => finding,
+        });
+    }
+
+    fn message(&mut self, declared: &Declared, at: &Word, say: &Say) {
+        for spoken in self.spoken {
+            match say.find(&spoken.value) {
+                Some(word) => self.text(declared, &spoken.value, word),
+                None => self.find("language", at, format!("no text in '{}'", spoken.value)),
+            }
+        }
+        for (code, _) in &say.0 {
+            if self.spoken.iter().all(|spoken| spoken.value != code.value) {
+                let message = format!("the messages do not speak '{}'", code.value);
+                self.find("language", code, message);
+            }
+        }
+    }
+
+    fn text(&mut self, &(message, name, record, bound): &Declared, code: &str, word: &Word) {
+        let Some(language) = self.languages.iter().find(|language| language.code == code) else {
+            return;
+        };
+        let mut template = match Template::parse(&word.value) {
+            Ok(template) => template,
+            Err(error) => return self.find("text", word, error.0),
+        };
+        if template.is_blank() {
+            self.find("text", word, "there is nothing to read here");
+        }
+        let type_of = |path: &Path| type_of(path, record);
+        for (path, forms) in template.plurals() {
+            if forms != language.plural.forms() {
+                let message = format!(
+                    "'{}' has {forms} forms, the language has {}",
+                    path.variable,
+                    language.plural.forms()
+                );
+                self.find("plural", word, message);
+            }
+        }
+        for path in template.cut_paths() {
+            if type_of(path).is_some_and(|of| of.chars_max().is_none()) {
+                let message = format!("'{}' is no text and cannot be cut", path.variable);
+                self.find("type", word, message);
+            }
+        }
+        match template.septets_max(&type_of, language) {
+            None => self.find(
+                "variable",
+                word,
+                format!("'{name}' shows a value that it does not have"),
+            ),
+            Some(needed) if needed > bound => self.find(
+                "fit",
+                word,
+                format!("'{name}' can take {needed} septets of {bound}"),
+            ),
+            Some(_) => {}
+        }
+        template.bound(&type_of);
+        self.texts.insert((message, code.to_owned()), template);
+    }
+}
+
+fn type_of(path: &Path, record: Option<&'static str>) -> Option<Type> {
+    let fields = record
+        .and_then(|name| RECORDS.iter().find(|record| record.name == name))
+        .map(|record| record.fields);
+    let of_field = fields
+        .and_then(|fields| fields.iter().find(|(field, _)| *field == path.variable))
+        .map(|(_, of)| *of);
+    let of_given = action::GIVEN
+        .iter()
+        .find(|(given, _)| *given == path.variable)
+        .and_then(|(_, of)| Type::parse(of));
+    of_field.or(of_given).filter(|_| path.field.is_none())
+}
