@@ -1,0 +1,393 @@
+//! One answer, one step. Pure: the same state, answer and world lead to the same place.
+
+use serde::{Deserialize, Serialize};
+
+use super::Menu;
+use super::action::Action;
+use super::input::{Reader, key};
+use super::language::Wrong;
+use super::load::{Ask, Choice, Flow, Input, Kind, List, Setting, Target};
+use super::value::{Type, Value, Values};
+
+/// The answer that goes back one screen.
+pub const BACK: &str = "0";
+/// The answer that goes to the first screen.
+pub const HOME: &str = "00";
+/// The answer that turns to the next page.
+pub const MORE: &str = "98";
+/// The answer that turns to the previous page.
+pub const PREVIOUS: &str = "99";
+/// How many screens back a dialogue remembers.
+pub(super) const HISTORY_MAX: usize = 20;
+
+/// Where a dialogue stands, as stored between two answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The screen shown last, or at work.
+    pub screen: String,
+    /// The caller's language.
+    pub language: String,
+    /// Every bound variable.
+    pub values: Values,
+    /// The screens before, the last one last.
+    pub history: Vec<String>,
+    /// The first entry of each page turned so far; the last is the page shown.
+    pub pages: Vec<usize>,
+    /// Wrong answers to this screen in a row.
+    pub wrong: u8,
+    /// What to say above the screen, once.
+    pub notice: Option<String>,
+    /// What an earlier session was doing when it broke off.
+    pub draft: Option<Box<State>>,
+}
+
+/// What has to happen next.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Show the screen and wait for an answer, or END.
+    Show,
+    /// Do this, then [`Menu::resume`].
+    Run(&'static Action),
+}
+
+/// What a step depends on besides the state and the answer.
+pub struct World<'a> {
+    /// Today, the short code and the like, by the names in `action::GIVEN`.
+    pub given: &'a Values,
+    /// How to read what is typed.
+    pub reader: &'a Reader<'a>,
+}
+
+impl Menu {
+    /// The beginning of a dialogue.
+    pub fn begin(&self, language: &str) -> State {
+        let flow = &self.flow;
+        let language = if flow.languages.iter().any(|known| known == language) {
+            language
+        } else {
+            &flow.languages[0]
+        };
+        State {
+            screen: flow.screens[flow.start].name.clone(),
+            language: language.to_owned(),
+            values: Values::new(),
+            history: Vec::new(),
+            pages: vec![0],
+            wrong: 0,
+            notice: None,
+            draft: None,
+        }
+    }
+
+    /// A dialogue that offers to go on where `draft` broke off. `None` if there is nothing to go on with.
+    pub fn offer(&self, draft: State, language: &str) -> Option<State> {
+        let resume = self.flow.resume.as_ref()?;
+        let whole = resume
+            .needs
+            .iter()
+            .all(|need| draft.values.contains_key(need))
+            && ask(&self.flow, &draft.screen).is_some();
+        let mut state = self.begin(language);
+        state.screen = self.flow.screens[resume.screen].name.clone();
+        state.values = draft.values.clone();
+        state.draft = Some(Box::new(draft));
+        whole.then_some(state)
+    }
+
+    /// What to keep of a dialogue so that it can be offered later. `None` while there is nothing to go on with.
+    pub fn draft(&self, state: &State) -> Option<State> {
+        let resume = self.flow.resume.as_ref()?;
+        let beside = [
+            Some(resume.screen),
+            self.flow.after_wrong.map(|(_, lost)| lost),
+        ];
+        let is_beside = beside
+            .into_iter()
+            .flatten()
+            .any(|screen| self.flow.screens[screen].name == state.screen);
+        if is_beside
+            || !resume
+                .needs
+                .iter()
+                .all(|need| state.values.contains_key(need))
+        {
+            return None;
+        }
+        Some(State {
+            draft: None,
+            notice: None,
+            wrong: 0,
+            ..state.clone()
+        })
+    }
+
+    /// Moves a fresh dialogue to the screen that takes what was dialled behind the short code, unless the first screen
+    /// has an option for it.
+    pub fn dial(&self, state: &mut State, dialled: &str) {
+        let flow = &self.flow;
+        let takes = ask(flow, &state.screen).is_some_and(|(_, ask)| {
+            chosen(ask, flow.language(&state.language), dialled, &key(dialled)).is_some()
+        });
+        if let Some(dial) = flow.dial.filter(|_| !takes) {
+            self.leave(state, flow.start, Target::Screen(dial));
+        }
+    }
+
+    /// Whether this answer to the screen can change anything outside the dialogue.
+    pub fn commits(&self, state: &State, typed: &str) -> bool {
+        let Some((_, ask)) = ask(&self.flow, &state.screen) else {
+            return false;
+        };
+        if let Some(choice) = chosen(ask, self.flow.language(&state.language), typed, &key(typed)) {
+            return self.flow.commits(choice.to);
+        }
+        let input = ask.input.as_ref().map(|input| input.to);
+        let list = ask.list.as_ref().map(|list| list.to);
+        [input, list]
+            .into_iter()
+            .flatten()
+            .any(|to| self.flow.commits(to))
+    }
+
+    /// What the screen asks to be typed.
+    pub fn asks_for(&self, state: &State) -> Option<Type> {
+        ask(&self.flow, &state.screen)
+            .and_then(|(_, ask)| ask.input.as_ref())
+            .map(|input| input.of)
+    }
+
+    /// One answer.
+    pub fn answer(&self, state: &mut State, typed: &str, world: &World<'_>) -> Step {
+        let flow = &self.flow;
+        let Some((screen, ask)) = ask(flow, &state.screen) else {
+            return self.enter(state, Target::Screen(flow.start));
+        };
+        let typed_key = key(typed);
+        if let Some(choice) = chosen(ask, flow.language(&state.language), typed, &typed_key) {
+            return self.choose(state, choice, world);
+        }
+        match typed_key.as_str() {
+            BACK => return self.back(state),
+            HOME => return self.enter(state, Target::Screen(flow.start)),
+            MORE if self.page(state, world.given).has_more() => {
+                let next = self.page(state, world.given).next;
+                state.pages.push(next);
+                state.notice = None;
+                return Step::Show;
+            }
+            PREVIOUS if state.pages.len() > 1 => {
+                state.pages.pop();
+                state.notice = None;
+                return Step::Show;
+            }
+            _ => {}
+        }
+        if let Some(list) = &ask.list
+            && let Some(picked) = picked(state, list, &typed_key)
+        {
+            state.values.insert(list.pick.clone(), picked);
+            return self.leave(state, screen, list.to);
+        }
+        match &ask.input {
+            Some(input) => match world.reader.read(typed, input.of) {
+                Ok(value) => {
+                    state.values.insert(input.variable.clone(), value);
+                    self.leave(state, screen, input.to)
+                }
+                Err(wrong) => self.wrong(state, wrong, Some(input)),
+            },
+            None => self.wrong(state, Wrong::Option, None),
+        }
+    }
+
+    /// The way on after an action has ended.
+    pub fn resume(
+        &self,
+        state: &mut State,
+        outcome: &str,
+        binds: Values,
+        world: &World<'_>,
+    ) -> Step {
+        let flow = &self.flow;
+        state.values.extend(binds);
+        let Some(Kind::Run(run)) = flow
+            .screen(&state.screen)
+            .map(|screen| &flow.screens[screen].kind)
+        else {
+            return self.enter(state, Target::Screen(flow.start));
+        };
+        let notice = run
+            .notice
+            .iter()
+            .find(|(on, _)| on == outcome)
+            .map(|(_, texts)| {
+                texts.find(flow.language(&state.language)).fill(
+                    &state.values,
+                    None,
+                    world.given,
+                    self.language(&state.language),
+                )
+            })
+            .or_else(|| state.notice.take());
+        let target = run
+            .on
+            .iter()
+            .find(|(on, _)| on == outcome)
+            .map_or(Target::Screen(flow.start), |(_, target)| *target);
+        let step = self.enter(state, target);
+        if notice.is_some() {
+            state.notice = notice;
+        }
+        step
+    }
+
+    fn choose(&self, state: &mut State, choice: &Choice, world: &World<'_>) -> Step {
+        for (name, setting) in &choice.set {
+            let value = match setting {
+                Setting::Value(value) => Some(value.clone()),
+                Setting::Copy(from) => state
+                    .values
+                    .get(from)
+                    .or_else(|| world.given.get(from))
+                    .cloned(),
+            };
+            if let Some(value) = value {
+                state.values.insert(name.clone(), value);
+            }
+        }
+        if let Some(language) = &choice.language {
+            state.language.clone_from(language);
+        }
+        let Some(screen) = self.flow.screen(&state.screen) else {
+            return Step::Show;
+        };
+        self.leave(state, screen, choice.to)
+    }
+
+    fn leave(&self, state: &mut State, from: usize, to: Target) -> Step {
+        state.history.push(self.flow.screens[from].name.clone());
+        if state.history.len() > HISTORY_MAX {
+            state.history.remove(0);
+        }
+        self.enter(state, to)
+    }
+
+    fn enter(&self, state: &mut State, target: Target) -> Step {
+        state.pages = vec![0];
+        state.wrong = 0;
+        state.notice = None;
+        let to = match target {
+            Target::Screen(to) => to,
+            Target::Draft => match state.draft.take() {
+                Some(draft) => {
+                    *state = State {
+                        language: state.language.clone(),
+                        ..*draft
+                    };
+                    return Step::Show;
+                }
+                None => self.flow.start,
+            },
+        };
+        let screen = &self.flow.screens[to];
+        state.screen.clone_from(&screen.name);
+        if to == self.flow.start {
+            state.values.clear();
+            state.history.clear();
+            state.draft = None;
+        }
+        if let Kind::Run(run) = &screen.kind {
+            return Step::Run(run.action);
+        }
+        if let Some(seen) = state
+            .history
+            .iter()
+            .position(|before| *before == screen.name)
+        {
+            state.history.truncate(seen);
+        }
+        Step::Show
+    }
+
+    /// Past screens on which `0` means something else: from there nobody could go further back.
+    fn back(&self, state: &mut State) -> Step {
+        while let Some(name) = state.history.pop() {
+            let Some((to, ask)) = ask(&self.flow, &name) else {
+                continue;
+            };
+            if ask.options.iter().all(|choice| choice.key != BACK) {
+                return self.enter(state, Target::Screen(to));
+            }
+        }
+        self.enter(state, Target::Screen(self.flow.start))
+    }
+
+    fn wrong(&self, state: &mut State, wrong: Wrong, input: Option<&Input>) -> Step {
+        state.wrong = state.wrong.saturating_add(1);
+        if let Some((tries, lost)) = self.flow.after_wrong
+            && state.wrong >= tries
+            && self.flow.screens[lost].name != state.screen
+        {
+            let Some(from) = self.flow.screen(&state.screen) else {
+                return Step::Show;
+            };
+            return self.leave(state, from, Target::Screen(lost));
+        }
+        let range = input.and_then(|input| match input.of {
+            Type::Count(low, high) => Some((low, high)),
+            _ => None,
+        });
+        state.pages = vec![0];
+        state.notice = Some(self.language(&state.language).wrong(wrong, range));
+        Step::Show
+    }
+}
+
+fn ask<'a>(flow: &'a Flow, name: &str) -> Option<(usize, &'a Ask)> {
+    let screen = flow.screen(name)?;
+    match &flow.screens[screen].kind {
+        Kind::Ask(ask) => Some((screen, ask)),
+        Kind::Run(_) | Kind::End(_) => None,
+    }
+}
+
+/// By its key; by its label or the label's first word, if no other option begins with it.
+fn chosen<'a>(ask: &'a Ask, language: usize, typed: &str, typed_key: &str) -> Option<&'a Choice> {
+    if let Some(choice) = ask.options.iter().find(|choice| choice.key == typed_key) {
+        return Some(choice);
+    }
+    if ask.input.is_some() {
+        return None;
+    }
+    let typed = typed.trim().to_lowercase();
+    let mut named = ask
+        .options
+        .iter()
+        .filter(|choice| choice.is_called(language, &typed));
+    named.next().filter(|_| named.next().is_none())
+}
+
+fn picked(state: &State, list: &List, typed_key: &str) -> Option<Value> {
+    let index = typed_key.parse::<usize>().ok()?.checked_sub(1)?;
+    match state.values.get(&list.variable)? {
+        Value::List(items) => items.get(index).filter(|_| index < list.at_most).cloned(),
+        _ => None,
+    }
+}
+
+impl Choice {
+    fn is_called(&self, language: usize, typed: &str) -> bool {
+        let label = self.label.find(language).opening().to_lowercase();
+        !typed.is_empty() && (label == typed || label.split([' ', ',', ':']).next() == Some(typed))
+    }
+}
+
+impl Flow {
+    /// The position of a language among the flow's, the first if it does not speak it.
+    pub(super) fn language(&self, code: &str) -> usize {
+        self.languages
+            .iter()
+            .position(|known| known == code)
+            .unwrap_or_default()
+    }
+}
