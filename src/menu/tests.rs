@@ -1,0 +1,205 @@
+//! The menu engine and its checks, held against each other and against the menus that are shipped.
+#![allow(clippy::unwrap_used)]
+
+mod findings;
+mod glossary;
+mod harm;
+mod languages;
+mod longest;
+mod messages;
+mod paging;
+mod readme;
+mod template;
+mod translation;
+mod walk;
+mod wording;
+
+use std::sync::LazyLock;
+
+use chrono::NaiveDate;
+
+use super::Menu;
+use super::action::Action;
+use super::files;
+use super::input::Reader;
+use super::language::Language;
+use super::load::{Ask, Kind, RUNS_MAX, load, load_translated};
+use super::step::{BACK, State, Step, World};
+use super::translation::Translation;
+use super::value::{Value, Values};
+use crate::country::Country;
+use crate::sms::gsm7;
+
+/// Menus as they are shipped.
+fn shipped(name: &str) -> String {
+    let path = format!("{}/menus/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn languages() -> Vec<Language> {
+    ["en", "sw"].map(language).into()
+}
+
+fn language(code: &str) -> Language {
+    Language::parse(&shipped(&format!("languages/{code}.yaml"))).unwrap()
+}
+
+/// The menu of a source that has nothing wrong.
+fn menu(source: &str, septets_max: usize) -> Menu {
+    let languages = languages();
+    let flow = load(source, &languages, septets_max).unwrap();
+    Menu {
+        flow,
+        languages,
+        septets_max,
+    }
+}
+
+/// The booking flow, perhaps changed, in every language.
+fn booking(source: &str, septets_max: usize) -> Menu {
+    let codes = ["en", "sw", "fr", "ha", "lg", "pcm", "rw", "yo"];
+    let languages: Vec<_> = codes.map(language).into();
+    let translations: Vec<_> = codes[2..]
+        .iter()
+        .map(|code| {
+            let name = format!("translations/{code}.yaml");
+            Translation::parse(&name, &shipped(&name)).unwrap()
+        })
+        .collect();
+    let flow = load_translated(source, &translations, &languages, septets_max).unwrap();
+    Menu {
+        flow,
+        languages,
+        septets_max,
+    }
+}
+
+/// The booking flow as it is shipped.
+static BOOKING: LazyLock<Menu> = LazyLock::new(|| files::read(None, 160).unwrap().0);
+
+/// A Wednesday whose date is as long as any.
+fn today() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 9, 30).unwrap()
+}
+
+fn reader(menu: &Menu) -> Reader<'_> {
+    Reader {
+        languages: menu.languages.iter().collect(),
+        today: today(),
+        country: Country::find("KE").unwrap(),
+    }
+}
+
+/// Goes on after an answer until something is shown; `work` ends each piece of work.
+fn settle(
+    menu: &Menu,
+    state: &mut State,
+    mut step: Step,
+    world: &World<'_>,
+    mut work: impl FnMut(&'static Action) -> (&'static str, Values),
+) {
+    for _ in 0..RUNS_MAX {
+        let Step::Run(action) = step else { return };
+        let (outcome, binds) = work(action);
+        step = menu.resume(state, outcome, binds, world);
+    }
+    assert!(matches!(step, Step::Show), "work without end");
+}
+
+fn asked<'a>(menu: &'a Menu, state: &State) -> Option<&'a Ask> {
+    match &menu.flow.screens[menu.flow.screen(&state.screen).unwrap()].kind {
+        Kind::Ask(ask) => Some(ask),
+        Kind::Run(_) | Kind::End(_) => None,
+    }
+}
+
+/// Every page of what is shown, by turning with the real keys. Each fits and says something; entries come whole, once
+/// and in order; turning back shows the page before.
+fn pages(menu: &Menu, state: &State, world: &World<'_>) -> Result<Vec<String>, String> {
+    let words = &menu.language(&state.language).navigation;
+    let navigation = [
+        format!("98 {}", words.more),
+        format!("99 {}", words.previous),
+        format!("0 {}", words.back),
+        format!("00 {}", words.home),
+    ];
+    let is_navigation = |line: &str| navigation.iter().any(|word| line.starts_with(word));
+    let (mut state, mut texts, mut entries) = (state.clone(), Vec::new(), Vec::new());
+    state.pages = vec![0];
+    loop {
+        let page = menu.page(&state, world.given);
+        let text = page.text;
+        let fault = |why: &str| format!("{} {}: {why}\n{text}", state.screen, state.language);
+        match gsm7::septets(&text) {
+            None => return Err(fault("outside GSM-7")),
+            Some(septets) if septets > menu.septets_max => {
+                return Err(fault(&format!("{septets} septets")));
+            }
+            Some(_) if text.trim().is_empty() => return Err(fault("nothing to read")),
+            Some(_) => {}
+        }
+        let ask = asked(menu, &state);
+        if page.ends != ask.is_none() {
+            return Err(fault("ends where it should not, or not where it should"));
+        }
+        let lines = text.lines().filter(|line| !is_navigation(line));
+        let shown: Vec<_> = lines.filter_map(entry_key).collect();
+        if ask.is_some_and(|ask| ask.list.is_some() || !ask.options.is_empty()) && shown.is_empty()
+        {
+            return Err(fault("no entry"));
+        }
+        entries.extend(shown);
+        texts.push(text.clone());
+        let more = text
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with(&navigation[0]));
+        if !more {
+            break;
+        }
+        let mut turned = state.clone();
+        menu.answer(&mut turned, "98", world);
+        let mut back = turned.clone();
+        menu.answer(&mut back, "99", world);
+        if state.notice.is_none() && menu.page(&back, world.given).text != text {
+            return Err(fault("99 after 98 shows another page"));
+        }
+        state = turned;
+    }
+    let expected = expected_keys(menu, &state);
+    entries.retain(|key| key != BACK);
+    if entries == expected {
+        Ok(texts)
+    } else {
+        Err(format!(
+            "{} {}: shown {entries:?}, expected {expected:?}",
+            state.screen, state.language
+        ))
+    }
+}
+
+fn entry_key(line: &str) -> Option<String> {
+    let (key, _) = line.split_once(' ')?;
+    key.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| key.to_owned())
+}
+
+/// In their order; an option under `0` stands in for going back, wherever that is shown.
+fn expected_keys(menu: &Menu, state: &State) -> Vec<String> {
+    let Some(ask) = asked(menu, state) else {
+        return Vec::new();
+    };
+    let items = ask
+        .list
+        .as_ref()
+        .map_or(0, |list| match state.values.get(&list.variable) {
+            Some(Value::List(items)) => items.len().min(list.at_most),
+            _ => 0,
+        });
+    let items = (1..=items).map(|number| number.to_string());
+    items
+        .chain(ask.options.iter().map(|option| option.key.clone()))
+        .filter(|key| key != BACK)
+        .collect()
+}

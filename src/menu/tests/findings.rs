@@ -1,0 +1,362 @@
+//! A small menu, broken in one way at a time: each finding names its kind, its line and its column.
+
+use crate::menu::finding::Finding;
+use crate::menu::language::Language;
+use crate::menu::load::load;
+use crate::menu::messages::Messages;
+
+use super::{languages, shipped};
+
+const SMALL: &str = r#"flow: small
+languages: [en, sw]
+start: home
+resume: { screen: again, needs: [place] }
+after_wrong: { tries: 3, goto: lost }
+dial: where
+variables:
+  typed: text 40
+  places: list of place
+  place: place
+  region: region
+  check_in: date
+  nights: count 1..30
+  few: count 1..3
+screens:
+  home:
+    say: { en: Hello, sw: Habari }
+    options:
+      1: { say: { en: Town, sw: Mji }, goto: where }
+      2: { say: { en: Swahili, sw: Kiswahili }, language: sw, goto: home }
+  again:
+    say: { en: "Back in {place.name}?", sw: "Tena {place.name}?" }
+    options:
+      1: { say: { en: Go on, sw: Endelea }, goto: draft }
+  lost:
+    say: { en: Need help?, sw: Msaada? }
+    options:
+      1: { say: { en: Again, sw: Tena }, goto: home }
+  where:
+    say: { en: Which town?, sw: Mji gani? }
+    input: { typed: text 40 }
+    goto: look
+  look:
+    run: find_place
+    on: { one: when, several: which, none: where }
+    notice:
+      none: { en: "No {typed:16}.", sw: "Hakuna {typed:16}." }
+  which:
+    say: { en: Which one?, sw: Upi? }
+    list: places
+    item: { en: "{name}, {town}", sw: "{name}, {town}" }
+    pick: place
+    goto: when
+    options:
+      90: { say: { en: None, sw: Hakuna }, goto: where }
+  when:
+    say: { en: "{place.name}: day?", sw: "{place.name}: siku?" }
+    input: { check_in: date }
+    goto: how_long
+    options:
+      1: { say: { en: Today, sw: Leo }, set: { check_in: today, few: 2 }, goto: how_long }
+  how_long:
+    say: { en: Nights?, sw: Siku? }
+    input: { nights: count 1..30 }
+    goto: done
+  done:
+    end:
+      en: "{place.name}, {nights|# night|# nights}. Dial {service_code}"
+      sw: "{place.name}, {nights|usiku #|siku #}. Piga {service_code}"
+"#;
+/// So much of a line at least is in the picture from the place on.
+const SHOWN_CHARS: usize = 20;
+/// Stands where the finding has to point, and is taken out.
+const HERE: char = '¶';
+
+/// Kind, words of its message, and what is replaced in [`SMALL`] by what.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    // Names that lead nowhere.
+    ("target", "no screen 'hom'", &[("start: home", "start: ¶hom")]),
+    ("target", "no screen 'nowhere'", &[("sw: Mji }, goto: where", "sw: Mji }, goto: ¶nowhere")]),
+    ("target", "no screen 'looks'", &[("goto: look\n", "goto: ¶looks\n")]),
+    ("target", "no screen 'wich'", &[("several: which", "several: ¶wich")]),
+    ("target", "no screen 'help'", &[("tries: 3, goto: lost", "tries: 3, goto: ¶help")]),
+    ("target", "no screen 'wher'", &[("dial: where", "dial: ¶wher")]),
+    ("target", "no screen 'agan'", &[("screen: again", "screen: ¶agan")]),
+    ("target", "'draft' needs 'resume'", &[("resume: { screen: again, needs: [place] }\n", ""), ("goto: draft", "goto: ¶draft")]),
+    ("target", "only an option can lead to 'draft'", &[("one: when", "one: ¶draft")]),
+    ("target", "need a 'goto'", &[("  where:\n", "  ¶where:\n"), ("    goto: look\n", "")]),
+    // Languages.
+    ("language", "speaks no language", &[("flow: small", "flow: ¶small"), ("[en, sw]", "[]")]),
+    ("language", "no file for the language 'fr'", &[("[en, sw]", "[en, sw, ¶fr]")]),
+    ("language", "no text in 'sw'", &[("  lost:", "  ¶lost:"), ("{ en: Need help?, sw: Msaada? }", "{ en: Need help? }")]),
+    ("language", "no text in 'sw'", &[("      90: { say: { en: None, sw: Hakuna }", "      ¶90: { say: { en: None }")]),
+    ("language", "does not speak 'fr'", &[("sw: Msaada?", "sw: Msaada?, ¶fr: Aide?")]),
+    ("language", "does not speak 'lg'", &[("language: sw", "language: ¶lg")]),
+    // Variables.
+    ("variable", "'town' is not declared", &[("input: { typed:", "input: { ¶town:")]),
+    ("variable", "'plaes' is not declared", &[("list: places\n", "list: ¶plaes\n")]),
+    ("variable", "'spot' is not declared", &[("pick: place", "pick: ¶spot")]),
+    ("variable", "'palce' is not declared", &[("needs: [place]", "needs: [¶palce]")]),
+    ("variable", "'day' is not declared", &[("set: { check_in:", "set: { ¶day:")]),
+    ("variable", "'price' is not declared", &[("\"{place.name}: day?\"", "¶\"{price}: day?\"")]),
+    ("variable", "'today' is given", &[("  few: count", "  ¶today: date\n  few: count")]),
+    ("unbound", "'check_in' is not bound on every way", &[("{ en: Which town?,", "{ en: ¶\"{check_in}: town?\",")]),
+    ("unbound", "'few' is not bound on every way", &[("\"{place.name}, {nights|# ", "¶\"{few}{place.name}, {nights|# ")]),
+    ("unbound", "'place' is not bound on every way", &[("Piga {service_code}\"", "Piga {service_code}\"\n  lodge:\n    end: { en: ¶\"{place.name} stays\", sw: Lodge }"), ("sw: Tena }, goto: home", "sw: Tena }, goto: lodge")]),
+    ("unbound", "'places' is not bound on every way", &[("one: when", "one: which"), ("list: places\n", "list: ¶places\n")]),
+    ("unbound", "'typed' is not bound on every way", &[("\"No {typed:16}.\", sw: \"Hakuna {typed:16}.\"", "None, sw: Hakuna"), ("run: find_place", "run: ¶find_place"), ("sw: Tena }, goto: home", "sw: Tena }, goto: look")]),
+    ("unbound", "'nights' is not bound on every way", &[("few: 2 }", "few: 2, nights: nights }"), ("      1: { say: { en: Today", "      ¶1: { say: { en: Today")]),
+    // Types.
+    ("type", "'dat' is not a type", &[("  few: count 1..3", "  few: ¶dat")]),
+    ("type", "'count 3..1' is not a type", &[("  few: count 1..3", "  few: ¶count 3..1")]),
+    ("type", "'text 0' is not a type", &[("  few: count 1..3", "  few: ¶text 0")]),
+    ("type", "actions know 'region' as 'region'", &[("region: region", "region: ¶place")]),
+    ("type", "declared as 'count 1..30'", &[("input: { nights: count 1..30", "input: { nights: ¶count 1..9")]),
+    ("type", "nobody can type a place", &[("input: { typed: text 40 }", "input: { place: ¶place }")]),
+    ("type", "'place' is a place, not a list", &[("list: places\n", "list: ¶place\n")]),
+    ("type", "'region' cannot hold a place", &[("pick: place", "pick: ¶region")]),
+    ("type", "'7' is not a count 1..3", &[("few: 2", "few: ¶7")]),
+    ("type", "'nights' is not a count 1..3", &[("few: 2", "few: ¶nights")]),
+    ("type", "'region' is not a place", &[("few: 2", "place: ¶region")]),
+    ("type", "'place' has no field 'price'", &[("\"{place.name}: day?\"", "¶\"{place.price}: day?\"")]),
+    ("type", "cannot be shown", &[("\"{place.name}: day?\"", "¶\"{place}: day?\"")]),
+    ("type", "cannot be shown", &[("{ en: Nights?", "{ en: ¶\"{check_in|#|#}\"")]),
+    ("type", "'nights' is no text and cannot be cut", &[("en: \"{place.name}, {nights", "en: ¶\"{nights:1}{place.name}, {nights")]),
+    ("plural", "'nights' has 1 forms", &[("\"{place.name}, {nights|# night|# nights}", "¶\"{place.name}, {nights|# nights}")]),
+    // Work.
+    ("action", "no action 'find_places'", &[("run: find_place\n", "run: ¶find_places\n")]),
+    ("outcome", "never ends in 'two'", &[("on: { one", "on: { ¶two: when, one")]),
+    ("outcome", "'none' of 'find_place' is not handled", &[("run: find_place", "run: ¶find_place"), (", none: where }", " }"), ("    notice:\n      none: { en: \"No {typed:16}.\", sw: \"Hakuna {typed:16}.\" }\n", "")]),
+    ("outcome", "a notice for 'gone'", &[("      none: { en: \"No", "      ¶gone: { en: \"No")]),
+    ("loop", "'look' can lead back to itself", &[("  look:", "  ¶look:"), ("none: where }", "none: look }")]),
+    // Keys.
+    ("key", "'00' cannot be", &[("      90:", "      ¶00:")]),
+    ("key", "'98' cannot be", &[("      90:", "      ¶98:")]),
+    ("key", "'100' cannot be", &[("      90:", "      ¶100:")]),
+    ("key", "'05' cannot be", &[("      90:", "      ¶05:")]),
+    ("key", "'A' cannot be", &[("      90:", "      ¶A:")]),
+    ("key", "'7' is also a number of the list", &[("      90:", "      ¶7:")]),
+    // Shapes.
+    ("screen", "exactly one of", &[("  lost:\n", "  ¶lost:\n    end: { en: Bye, sw: Kwaheri }\n")]),
+    ("screen", "'goto' belongs to a screen with 'input' or 'list'", &[("  lost:\n", "  ¶lost:\n    goto: home\n")]),
+    ("screen", "'typed_goto' says where", &[("  which:\n", "  ¶which:\n    input: { typed: text 40 }\n")]),
+    ("screen", "exactly one variable", &[("  how_long:", "  ¶how_long:"), ("{ nights: count 1..30 }", "{ nights: count 1..30, few: count 1..3 }")]),
+    ("screen", "needs 'item' and 'pick'", &[("  which:", "  ¶which:"), ("    pick: place\n", "")]),
+    ("screen", "'on' belongs to a screen with 'run'", &[("  lost:\n", "  ¶lost:\n    on: { none: home }\n")]),
+    ("screen", "'options' belongs to a screen with 'say'", &[("  done:\n", "  ¶done:\n    options: { 1: { say: { en: A, sw: B }, goto: home } }\n")]),
+    ("screen", "'goto' belongs to a screen with 'say'", &[("  look:\n", "  ¶look:\n    goto: home\n")]),
+    ("screen", "'per_page' belongs to a screen with 'list'", &[("  lost:\n", "  ¶lost:\n    per_page: 3\n")]),
+    ("screen", "cannot be a screen", &[("  lost:", "  ¶draft:"), ("goto: lost", "goto: draft")]),
+    ("screen", "has to ask something", &[("  done:", "  ¶done:"), ("goto: lost", "goto: done"), ("  lost:\n    say: { en: Need help?, sw: Msaada? }\n    options:\n      1: { say: { en: Again, sw: Tena }, goto: home }\n", ""), ("{place.name}, {nights|# night|# nights}", "Bye"), ("{place.name}, {nights|usiku #|siku #}", "Kwaheri")]),
+    ("dead end", "no answer leads out of 'lost'", &[("  lost:", "  ¶lost:"), ("    options:\n      1: { say: { en: Again, sw: Tena }, goto: home }\n", "")]),
+    ("unreachable", "no answer leads to 'lost'", &[("after_wrong: { tries: 3, goto: lost }\n", ""), ("  lost:", "  ¶lost:")]),
+    // Texts.
+    ("text", "'{' without '}'", &[("{ en: Nights?", "{ en: ¶\"Nights {few\"")]),
+    ("text", "'}' without '{'", &[("{ en: Nights?", "{ en: ¶\"Nights }\"")]),
+    ("text", "not in the GSM-7 alphabet", &[("{ en: Nights?", "{ en: ¶\"Ẹ kú\"")]),
+    ("text", "'Few' is not a variable", &[("{ en: Nights?", "{ en: ¶\"{Few}\"")]),
+    ("text", "'x' is not a length", &[("\"{place.name}: day?\"", "¶\"{place.name:x}: day?\"")]),
+    ("text", "'0' is not a length", &[("\"{place.name}: day?\"", "¶\"{place.name:0}: day?\"")]),
+    ("text", "'{' inside of '{'", &[("{nights|# night|# nights}. Dial", "{nights|# night|# {nights}. Dial"), ("      en: ", "      en: ¶")]),
+    ("text", "nothing to read", &[("{ en: Nights?", "{ en: ¶\" \"")]),
+    // Limits.
+    ("limit", "'per_page' is 1 to 24", &[("    pick: place\n", "    pick: place\n    per_page: ¶0\n")]),
+    ("limit", "'at_most' is 1 to 24", &[("    pick: place\n", "    pick: place\n    at_most: ¶25\n")]),
+    ("fit", "the last screen can take 182 septets; a phone shows 160", &[("      en: \"{place", "      en: ¶\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789{place")]),
+    ("fit", "longest notice can take", &[("{ en: Which town?", "{ en: ¶\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"")]),
+    ("fit", "with this option", &[("say: { en: Again", "say: { en: ¶\"01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"")]),
+    ("fit", "with one item", &[("item: { en: \"{name}, {town}\"", "item: { en: ¶\"0123456789012345678901234567890123456789012345678901234567890123456789{name}, {town}\"")]),
+    // Files that are no flow at all.
+    ("syntax", "duplicate", &[("      2: {", "      ¶1: {")]),
+    ("syntax", "duplicate", &[("  where:\n", "  ¶where:\n"), ("  lost:\n", "  where:\n")]),
+    ("syntax", "unknown field", &[("    goto: look\n", "    ¶got: look\n")]),
+    ("syntax", "missing field", &[("screens:", "¶screens:"), ("start: home\n", "")]),
+];
+
+#[test]
+fn the_small_menu_has_nothing_to_find() {
+    assert_eq!(load(SMALL, &languages(), 160).map(|_| ()), Ok(()));
+}
+
+#[test]
+fn each_fault_is_found_once_where_it_stands_and_drawn_with_its_line() {
+    let languages = languages();
+    let mut faults = Vec::new();
+    for (code, words, changes) in CASES {
+        let (source, line, column) = broken(SMALL, changes);
+        let findings = load(&source, &languages, 160).err().unwrap_or_default();
+        if let Err(fault) = points_at(&findings, &source, (code, words, line, column)) {
+            faults.push(fault);
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn too_many_screens_or_pieces_of_work_are_found() {
+    let languages = languages();
+    let chain = |runs: usize| {
+        let mut source = SMALL.replace("one: when,", "one: work_1,");
+        for run in 1..=runs {
+            let next = if run == runs {
+                "when".to_owned()
+            } else {
+                format!("work_{}", run + 1)
+            };
+            source.push_str(&format!(
+                "  work_{run}:\n    run: time_of_day\n    on: {{ day: {next}, after_midnight: {next} }}\n"
+            ));
+        }
+        load(&source, &languages, 160).err().unwrap_or_default()
+    };
+    // `look` is the first of eight.
+    assert_eq!(chain(7), []);
+    let [finding] = &chain(8)[..] else {
+        panic!("one finding");
+    };
+    assert_eq!((finding.code, finding.line), ("limit", 33));
+
+    let mut source = SMALL.replace("sw: Tena }, goto: home", "sw: Tena }, goto: s0");
+    for screen in 0..500 {
+        let next = screen + 1;
+        source.push_str(&format!(
+            "  s{screen}: {{ say: {{ en: A, sw: B }}, options: {{ 1: {{ say: {{ en: A, sw: B }}, goto: s{next} }} }} }}\n"
+        ));
+    }
+    source.push_str("  s500: { end: { en: A, sw: B } }\n");
+    let findings = load(&source, &languages, 160).unwrap_err();
+    assert_eq!(
+        (findings[0].code, findings[0].line, findings[0].column),
+        ("limit", 1, 7)
+    );
+}
+
+#[test]
+fn a_finding_has_a_hint_where_the_word_is_nearly_right() {
+    let (source, ..) = broken(SMALL, &[("run: find_place", "run: find_plase")]);
+    let findings = load(&source, &languages(), 160).unwrap_err();
+    assert_eq!(
+        findings[0].hint.as_deref(),
+        Some("did you mean 'find_place'?")
+    );
+}
+
+#[rustfmt::skip]
+const MESSAGE_CASES: &[Case] = &[
+    ("message", "no message 'hold'", &[("  wrong_code:", "  ¶hold: { en: A, sw: B }\n  wrong_code:")]),
+    ("message", "'pay_first' is missing", &[("  pay_first:\n    en: \"now\"\n    sw: \"sasa\"\n", ""), ("  confirmed:", "  ¶confirmed:")]),
+    ("language", "no text in 'sw'", &[("  pay_first:", "  ¶pay_first:"), ("    sw: \"sasa\"\n", "")]),
+    ("language", "do not speak 'fr'", &[("    sw: \"sasa\"\n", "    sw: \"sasa\"\n    ¶fr: \"vite\"\n")]),
+    ("language", "no file for the language 'fr'", &[("languages: [en, sw]", "languages: [en, sw, ¶fr]")]),
+    ("text", "not in the GSM-7 alphabet", &[("\"now\"", "¶\"now…\"")]),
+    ("text", "nothing to read", &[("\"now\"", "¶\"\"")]),
+    ("plural", "'nights' has 1 forms", &[("    en: \"{town:14} {check_in}, {nights|# night|# nights}:\"", "    en: ¶\"{town:14} {check_in}, {nights|# nights}:\"")]),
+    ("type", "'price' is no text", &[("    en: \"{name:14} {price}\"", "    en: ¶\"{name:14} {price:9}\"")]),
+    ("variable", "a value that it does not have", &[("    en: \"{name:14} {price}\"", "    en: ¶\"{name:14} {code}\"")]),
+    ("fit", "can take 11 septets of 8", &[("\"now\"", "¶\"now or soon\"")]),
+    ("syntax", "duplicate", &[("  pay_first:", "  ¶busy:")]),
+];
+
+#[test]
+fn each_fault_of_the_messages_is_found_where_it_stands() {
+    let languages = languages();
+    let messages = shipped("messages.yaml");
+    let mut faults = Vec::new();
+    for (code, words, changes) in MESSAGE_CASES {
+        let (source, line, column) = broken(&messages, changes);
+        let findings = Messages::load(&source, &languages)
+            .err()
+            .unwrap_or_default();
+        if let Err(fault) = points_at(&findings, &source, (code, words, line, column)) {
+            faults.push(fault);
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+/// What is replaced in the Swahili file by what, and words of what is said of it.
+#[rustfmt::skip]
+const LANGUAGE_CASES: &[(&str, &str, &str)] = &[
+    ("  text: \"Andika neno.\"\n", "", "wrong.text is missing"),
+    ("  text: \"", "  txt: \"x\"\n  text: \"", "wrong.txt is unknown"),
+    ("Andika neno.", "Andika {neno}.", "wrong.text: unknown value {neno}"),
+    ("Andika {low} hadi {high}.", "Andika {low hadi {high}.", "wrong.count: "),
+    ("Andika neno.", "Andika “neno”.", "wrong.text: '“' is not in the GSM-7 alphabet"),
+    ("home: Mwanzo", "home: Mwạnzo", "'Mwạnzo' has a letter outside the GSM-7 alphabet"),
+    ("[Jtt, ", "[Jtṭ, ", "'Jtṭ' has a letter outside the GSM-7 alphabet"),
+    ("plural: one_other", "plural: two", "line 3"),
+    ("weekdays: [Jtt, ", "weekdays: [", "weekdays"),
+    ("today:", "todays:", "todays"),
+];
+
+#[test]
+fn each_fault_of_a_language_is_named() {
+    let swahili = shipped("languages/sw.yaml");
+    for (from, to, words) in LANGUAGE_CASES {
+        assert_eq!(swahili.matches(from).count(), 1, "'{from}' is not unique");
+        let said = Language::parse(&swahili.replacen(from, to, 1)).unwrap_err();
+        assert!(said.contains(words), "'{words}' is not in\n{said}");
+    }
+}
+
+/// The file with its changes made, and where [`HERE`] stood in it.
+fn broken(whole: &str, changes: &[(&str, &str)]) -> (String, u64, u64) {
+    let mut source = whole.to_owned();
+    for (from, to) in changes {
+        let plain = source.replace(HERE, "");
+        assert_eq!(plain.matches(from).count(), 1, "'{from}' is not unique");
+        assert!(source.contains(from), "'{from}' is changed before");
+        source = source.replacen(from, to, 1);
+    }
+    let at = source.find(HERE).unwrap_or_default();
+    let before = &source[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    (
+        source.replace(HERE, ""),
+        u64::try_from(line).unwrap(),
+        u64::try_from(column).unwrap(),
+    )
+}
+
+fn points_at(
+    findings: &[Finding],
+    source: &str,
+    (code, words, line, column): (&str, &str, u64, u64),
+) -> Result<(), String> {
+    let wanted = format!("{code} '{words}' at {line}:{column}");
+    let [finding] = findings else {
+        let drawn: Vec<_> = findings.iter().map(|f| f.draw("x", source)).collect();
+        return Err(format!(
+            "{wanted}: {} findings\n{}",
+            findings.len(),
+            drawn.join("\n")
+        ));
+    };
+    let picture = finding.draw("menus/small.yaml", source);
+    let at = format!("menus/small.yaml:{line}:{column}");
+    let (row, skipped) = (line - 1, column - 1);
+    let text = source.lines().nth(usize::try_from(row).unwrap()).unwrap();
+    let after = text.chars().skip(usize::try_from(skipped).unwrap());
+    let shown: String = after.take(SHOWN_CHARS).collect();
+    let found = (finding.code, finding.line, finding.column) == (code, line, column)
+        && finding.message.contains(words)
+        && picture.contains(&at)
+        && picture.contains(&shown);
+    found
+        .then_some(())
+        .ok_or(format!("{wanted}, drawn\n{picture}"))
+}

@@ -1,0 +1,225 @@
+//! Every screen of the shipped menu in every language, by every way that an answer or an outcome leads, with the longest
+//! values: what the checks promise is what the engine shows.
+
+use std::collections::BTreeSet;
+
+use crate::menu::Menu;
+use crate::menu::load::{Ask, Kind};
+use crate::menu::step::{BACK, HOME, State, Step, World};
+use crate::menu::value::{LIST_LEN_MAX, Type, Value, Values};
+
+use super::longest::{bound, given, typed};
+use super::{BOOKING, asked, booking, pages, reader, shipped};
+
+/// Whatever else differs does not change what is shown.
+type Seen = (String, String, Option<String>, usize, usize);
+
+struct Walk<'a> {
+    menu: &'a Menu,
+    world: &'a World<'a>,
+    seen: BTreeSet<Seen>,
+    next: Vec<State>,
+    faults: Vec<String>,
+}
+
+#[test]
+fn every_page_of_every_way_fits_and_keeps_its_entries() {
+    let menu = &*BOOKING;
+    let (given, reader) = (given(), reader(menu));
+    let world = World {
+        given: &given,
+        reader: &reader,
+    };
+    let mut walk = Walk {
+        menu,
+        world: &world,
+        seen: BTreeSet::new(),
+        next: Vec::new(),
+        faults: Vec::new(),
+    };
+    for language in &menu.flow.languages {
+        walk.meet(menu.begin(language));
+    }
+    while let Some(state) = walk.next.pop() {
+        walk.visit(&state);
+    }
+    assert!(walk.faults.is_empty(), "{}", walk.faults.join("\n\n"));
+    walk.covers_everything();
+}
+
+impl Walk<'_> {
+    fn meet(&mut self, state: State) {
+        // The checks prove that whatever else is bound is not shown here.
+        let list = asked(self.menu, &state)
+            .and_then(|ask| ask.list.as_ref())
+            .and_then(|list| state.values.get(&list.variable))
+            .and_then(|value| match value {
+                Value::List(items) => Some(items.len()),
+                _ => None,
+            });
+        let seen = (
+            state.screen.clone(),
+            state.language.clone(),
+            state.notice.clone(),
+            state.history.len().min(2),
+            list.unwrap_or_default(),
+        );
+        if self.seen.insert(seen) {
+            self.next.push(state);
+        }
+    }
+
+    fn visit(&mut self, state: &State) {
+        let shown = match pages(self.menu, state, self.world) {
+            Ok(texts) => texts.concat(),
+            Err(fault) => return self.faults.push(fault),
+        };
+        let Some(ask) = asked(self.menu, state) else {
+            return;
+        };
+        let position = self.menu.flow.language(&state.language);
+        for option in &ask.options {
+            let label = option.label.find(position).opening();
+            if !shown.contains(&format!("{} {label}", option.key)) {
+                self.faults
+                    .push(format!("{}: no '{label}' in\n{shown}", state.screen));
+            }
+        }
+        for answer in answers(ask, state) {
+            let mut after = state.clone();
+            let step = self.menu.answer(&mut after, &answer, self.world);
+            self.picks_what_is_shown(state, &after, ask, &answer);
+            self.follow(after, step);
+        }
+        let mut lost = state.clone();
+        for _ in 0..3 {
+            self.menu.answer(&mut lost, "\u{7}", self.world);
+        }
+        self.meet(lost);
+        if let Some(draft) = self.menu.draft(state) {
+            self.offers_again(draft);
+        }
+    }
+
+    fn follow(&mut self, state: State, step: Step) {
+        let Step::Run(action) = step else {
+            return self.meet(state);
+        };
+        for outcome in action.outcomes {
+            for list_len in [1, LIST_LEN_MAX] {
+                let mut after = state.clone();
+                let binds = bound(outcome.binds, list_len);
+                let lists = binds.values().any(|value| matches!(value, Value::List(_)));
+                let step = self
+                    .menu
+                    .resume(&mut after, outcome.name, binds, self.world);
+                self.follow(after, step);
+                if !lists {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn picks_what_is_shown(&mut self, before: &State, after: &State, ask: &Ask, answer: &str) {
+        let Some(list) = &ask.list else { return };
+        let Some(Value::List(items)) = before.values.get(&list.variable) else {
+            return;
+        };
+        let number = answer.parse::<usize>().unwrap_or_default();
+        if (1..=items.len().min(list.at_most)).contains(&number)
+            && after.values.get(&list.pick) != items.get(number - 1)
+        {
+            self.faults
+                .push(format!("{}: {number} picks another item", before.screen));
+        }
+    }
+
+    fn offers_again(&mut self, draft: State) {
+        let Some(offer) = self.menu.offer(draft.clone(), &draft.language) else {
+            return self
+                .faults
+                .push(format!("{}: kept but never offered", draft.screen));
+        };
+        let mut after = offer.clone();
+        let step = self.menu.answer(&mut after, "1", self.world);
+        if !matches!(step, Step::Show) || after != draft {
+            self.faults
+                .push(format!("{}: goes on elsewhere", draft.screen));
+        }
+        self.meet(offer);
+    }
+
+    fn covers_everything(&self) {
+        for language in &self.menu.flow.languages {
+            for screen in &self.menu.flow.screens {
+                let met = self
+                    .seen
+                    .iter()
+                    .any(|(name, spoken, ..)| *name == screen.name && spoken == language);
+                let works = matches!(screen.kind, Kind::Run(_));
+                assert!(met != works, "{} in {language}", screen.name);
+            }
+        }
+    }
+}
+
+/// Everything that leads on from a screen, and something wrong of each kind.
+fn answers(ask: &Ask, state: &State) -> Vec<String> {
+    let mut answers: Vec<String> = ask
+        .options
+        .iter()
+        .map(|option| option.key.clone())
+        .collect();
+    answers.extend([BACK, HOME, "", "?", "97"].map(str::to_owned));
+    if let Some(input) = &ask.input {
+        answers.push(typed(input.of));
+        if input.of == Type::Date {
+            answers.extend(["01-01-2020", "01-01-2030", "3113"].map(str::to_owned));
+        }
+    }
+    if let Some(list) = &ask.list
+        && let Some(Value::List(items)) = state.values.get(&list.variable)
+    {
+        answers.extend([1, 2, items.len()].map(|number| number.to_string()));
+    }
+    answers
+}
+
+#[test]
+fn a_notice_stays_until_something_is_shown() {
+    let source = shipped("booking.yaml").replace(
+        "on: { one: when, several: which_place, none: place_typed }",
+        "on: { one: when, several: which_place, none: look_up_regions }",
+    );
+    let menu = booking(&source, 160);
+    let (given, reader) = (given(), reader(&menu));
+    let world = World {
+        given: &given,
+        reader: &reader,
+    };
+    let mut state = menu.begin("en");
+    menu.dial(&mut state, "Nowhere");
+    menu.answer(&mut state, "Nowhere", &world);
+    menu.resume(&mut state, "none", Values::new(), &world);
+    menu.resume(&mut state, "found", bound(&["regions"], 2), &world);
+    assert_eq!(state.screen, "which_region");
+    let text = menu.page(&state, &given).text;
+    assert!(
+        text.starts_with("We know no place like 'Nowhere'."),
+        "{text}"
+    );
+}
+
+#[test]
+fn work_that_leads_to_a_commit_commits() {
+    let source = shipped("booking.yaml").replace(
+        "1: { say: { en: \"Yes, book\", sw: \"Ndiyo, weka\" }, goto: book }",
+        "1: { say: { en: \"Yes, book\", sw: \"Ndiyo, weka\" }, goto: first }",
+    ) + "  first:\n    run: time_of_day\n    on: { day: book, after_midnight: book }\n";
+    let menu = booking(&source, 160);
+    let mut state = menu.begin("en");
+    assert!(!menu.commits(&state, "1"));
+    state.screen = "confirm".to_owned();
+    assert!(menu.commits(&state, "1"));
+}
