@@ -1,0 +1,133 @@
+//! The connection pool: short waits, and every connection set up for turns that must be answered in seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{
+    BuildError, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
+};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::NoTls;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How many connections, and how long one is waited for.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// Most connections of this process. 4 to 8 per core of the database is best: the queue belongs outside it.
+    pub connections_max: usize,
+    /// Longest wait for a free connection.
+    pub wait: Duration,
+    /// Longest wait for a new connection.
+    pub create: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> PoolSettings {
+        PoolSettings {
+            connections_max: 16,
+            wait: Duration::from_millis(250),
+            create: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A network that swallows everything is given up after so long; without this it would be a quarter of an hour.
+const SILENCE_MAX: Duration = Duration::from_secs(6);
+const KEEPALIVES: u32 = 3;
+
+/// The settings of every connection. Generic plans spare the planning of 15 partitions on each statement; the limits
+/// end what a guest no longer waits for.
+const SESSION: &str = "set plan_cache_mode = force_generic_plan; set lock_timeout = '1s'; \
+    set statement_timeout = '1500ms'; set idle_in_transaction_session_timeout = '5s'; \
+    set timezone = 'UTC'; set search_path = public; set client_min_messages = warning";
+
+/// Why there is no pool. Whether the database answers shows only with the first connection.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPool {
+    /// The URL cannot be read. It may hold a password, so it is not repeated.
+    #[error("not a Postgres URL")]
+    Url(#[source] tokio_postgres::Error),
+    /// TLS cannot be set up.
+    #[error("TLS")]
+    Tls(#[source] rustls::Error),
+    /// The pool cannot be built.
+    #[error("pool")]
+    Build(#[from] BuildError),
+}
+
+/// A pool for `url`, e.g. `postgres://user@host/reserveflow?sslmode=require`. TLS is used where sslmode is `require`,
+/// `verify-ca` or `verify-full`, and the certificate is then always verified against the public roots.
+///
+/// # Errors
+/// [`BadPool`] when the URL or TLS is wrong; no connection is tried.
+pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BadPool> {
+    let url = url
+        .replace("sslmode=verify-full", "sslmode=require")
+        .replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: tokio_postgres::Config = url.parse().map_err(BadPool::Url)?;
+    config.connect_timeout(settings.create);
+    config.tcp_user_timeout(SILENCE_MAX);
+    config.keepalives_idle(SILENCE_MAX);
+    config.keepalives_interval(SILENCE_MAX / KEEPALIVES);
+    config.keepalives_retries(KEEPALIVES);
+    if config.get_application_name().is_none() {
+        config.application_name("reserveflow");
+    }
+    let fast = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = if config.get_ssl_mode() == SslMode::Require {
+        Manager::from_config(config, tls().map_err(BadPool::Tls)?, fast)
+    } else {
+        Manager::from_config(config, NoTls, fast)
+    };
+    let set_up = Hook::async_fn(|client, _| {
+        Box::pin(async move {
+            client
+                .batch_execute(SESSION)
+                .await
+                .map_err(HookError::Backend)
+        })
+    });
+    Ok(Pool::builder(manager)
+        .max_size(settings.connections_max)
+        .wait_timeout(Some(settings.wait))
+        .create_timeout(Some(settings.create))
+        .recycle_timeout(Some(settings.create))
+        .runtime(Runtime::Tokio1)
+        .post_create(set_up)
+        .build()?)
+}
+
+fn tls() -> Result<MakeRustlsConnect, rustls::Error> {
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_both_kinds_are_read_and_a_wrong_one_is_not_repeated() {
+        let settings = PoolSettings::default();
+        for url in [
+            "postgres://app@localhost/app",
+            "postgres://app@localhost/app?sslmode=verify-full",
+            "host=/tmp/run user=app dbname=app",
+        ] {
+            pool(url, &settings).unwrap();
+        }
+        let error = pool("postgres://app:secret@localhost:port/app", &settings).unwrap_err();
+        assert_eq!(error.to_string(), "not a Postgres URL");
+    }
+}
