@@ -1,0 +1,185 @@
+//! `properties.csv`.
+
+use std::collections::HashMap;
+
+use chrono::NaiveTime;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::sheet::{self, Line};
+use super::{KnownPlace, RowError};
+use crate::booking::money::Currency;
+use crate::booking::offer::Pay;
+use crate::booking::stay::GUESTS_MAX;
+use crate::country::Country;
+
+const COLUMNS: [&str; 17] = [
+    "property_id",
+    "host_name",
+    "host_phone",
+    "name",
+    "kind",
+    "town",
+    "area",
+    "landmark",
+    "units",
+    "guests_max",
+    "price_per_night",
+    "currency",
+    "hold_minutes",
+    "phone",
+    "check_in_time",
+    "cancel_hours",
+    "pay",
+];
+/// The most units of one property.
+pub(super) const UNITS_MAX: i32 = 10_000;
+/// The longest hold: a day.
+const HOLD_MINUTES_MAX: i32 = 24 * 60;
+/// The earliest end of cancelling: 30 days before.
+const CANCEL_HOURS_MAX: i32 = 30 * 24;
+
+/// One right row. `property_id` is used only where the short id is new.
+#[derive(Serialize)]
+pub(super) struct Property {
+    #[serde(skip)]
+    pub(super) line: u64,
+    property_id: Uuid,
+    pub(super) short_id: String,
+    pub(super) host_name: String,
+    pub(super) host_msisdn: String,
+    pub(super) host_language: &'static str,
+    name: String,
+    kind: String,
+    town: String,
+    area: Option<String>,
+    landmark: String,
+    pub(super) units: i32,
+    guests_max: i32,
+    price_base: i32,
+    pub(super) currency: String,
+    time_zone: &'static str,
+    check_in_time: NaiveTime,
+    cancel_hours: i32,
+    pay: &'static str,
+    hold_minutes: i32,
+    phone: String,
+}
+
+/// The right rows. `stored` gives the currency by short id of properties that were imported before.
+pub(super) fn read(
+    text: Option<&str>,
+    places: &HashMap<String, KnownPlace>,
+    stored: &HashMap<String, String>,
+    faults: &mut Vec<RowError>,
+) -> Vec<Property> {
+    let properties = sheet::read("properties", text, &COLUMNS, faults, |line| {
+        read_line(line, places)
+    });
+    let mut ids = HashMap::new();
+    let mut hosts = HashMap::new();
+    for property in &properties {
+        let first = *ids.entry(&property.short_id).or_insert(property.line);
+        if first != property.line {
+            let message = format!("is the same as in line {first}");
+            faults.push(sheet::Fault::at(
+                "properties",
+                property.line,
+                "property_id",
+                message,
+            ));
+        }
+        if let Some(stored) = stored.get(&property.short_id)
+            && *stored != property.currency
+        {
+            // Prices of single nights were given in it.
+            let message = format!("was {stored} and cannot change");
+            faults.push(sheet::Fault::at(
+                "properties",
+                property.line,
+                "currency",
+                message,
+            ));
+        }
+        let (first, name) = *hosts
+            .entry(&property.host_msisdn)
+            .or_insert((property.line, &property.host_name));
+        if *name != property.host_name {
+            let message = format!("this number has another name in line {first}");
+            faults.push(sheet::Fault::at(
+                "properties",
+                property.line,
+                "host_phone",
+                message,
+            ));
+        }
+    }
+    properties
+}
+
+fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Option<Property> {
+    let short_id = line.cell("property_id", "prop_ and 4 to 12 of a-z and 0-9", |raw| {
+        is_short_id(raw).then(|| raw.to_owned())
+    });
+    let town = line.cell("town", "the id of a town", |raw| {
+        let place = places.get(raw).filter(|place| place.town.is_none())?;
+        Some((raw.to_owned(), Country::find(&place.country)?))
+    });
+    let country = town.as_ref().map(|(_, country)| *country);
+    let area = match town.as_ref() {
+        None => Some(None),
+        Some((town, _)) => line.optional("area", "the id of a place in this town", |raw| {
+            let place = places.get(raw)?;
+            (place.town.as_ref() == Some(town)).then(|| raw.to_owned())
+        }),
+    };
+    let host_name = line.name("host_name");
+    let host_msisdn = line.msisdn("host_phone", country);
+    let name = line.name("name");
+    let kind = line.name("kind");
+    let landmark = line.name_or_empty("landmark");
+    let units = line.number("units", 0..=UNITS_MAX);
+    let guests_max = line.number("guests_max", 1..=i32::from(GUESTS_MAX));
+    let currency = line.cell("currency", "a currency served", Currency::find);
+    let price_base = currency.and_then(|currency| line.price("price_per_night", currency));
+    let hold_minutes = line.number("hold_minutes", 1..=HOLD_MINUTES_MAX);
+    let phone = line.msisdn("phone", country);
+    let check_in_time = line.cell("check_in_time", "a time of day like 14:00", |raw| {
+        NaiveTime::parse_from_str(raw, "%H:%M").ok()
+    });
+    let cancel_hours = line.number("cancel_hours", 0..=CANCEL_HOURS_MAX);
+    let pay = line.cell("pay", "at_lodge or prepay", Pay::find);
+    let (town, country) = town?;
+    Some(Property {
+        line: line.number,
+        property_id: Uuid::now_v7(),
+        short_id: short_id?,
+        host_name: host_name?,
+        host_msisdn: host_msisdn?,
+        host_language: country.languages.first().copied().unwrap_or("en"),
+        name: name?,
+        kind: kind?,
+        town,
+        area: area?,
+        landmark: landmark?,
+        units: units?,
+        guests_max: guests_max?,
+        price_base: price_base?,
+        currency: currency?.code().to_owned(),
+        time_zone: country.time_zone.name(),
+        check_in_time: check_in_time?,
+        cancel_hours: cancel_hours?,
+        pay: pay?.word(),
+        hold_minutes: hold_minutes?,
+        phone: phone?,
+    })
+}
+
+fn is_short_id(raw: &str) -> bool {
+    raw.strip_prefix("prop_").is_some_and(|rest| {
+        (4..=12).contains(&rest.len())
+            && rest
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    })
+}
