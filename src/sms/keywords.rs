@@ -1,0 +1,157 @@
+//! What a subscriber asks for by SMS: the first word decides, in any case and in the languages of the menus. Pure.
+
+use super::gsm7::fold;
+use crate::booking::code::Code;
+
+/// An inbound SMS, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `CODE`: send my booking codes again.
+    Code,
+    /// `CANCEL 4821-7736`: give this booking up. `None`: no code, or a mistyped one.
+    Cancel(Option<Code>),
+    /// `HELP`: who is this, what does it cost, whom do I call.
+    Help,
+    /// `STOP`: no more marketing and reminders.
+    Stop,
+    /// `START`: the opposite.
+    Start,
+    /// Anything else.
+    Unknown,
+}
+
+impl Command {
+    /// The word in metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Command::Code => "code",
+            Command::Cancel(_) => "cancel",
+            Command::Help => "help",
+            Command::Stop => "stop",
+            Command::Start => "start",
+            Command::Unknown => "unknown",
+        }
+    }
+}
+
+/// Understands an SMS. Punctuation and blanks around the words do not matter, nor accents (`ARRÊT`).
+pub fn parse(text: &str) -> Command {
+    let text = fold(text);
+    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let word_end = text
+        .find(|c: char| !c.is_alphabetic())
+        .unwrap_or(text.len());
+    let (word, rest) = text.split_at(word_end);
+    match word.to_ascii_uppercase().as_str() {
+        "CODE" => Command::Code,
+        "CANCEL" | "GHAIRI" => Command::Cancel(find_code(rest)),
+        "HELP" | "MSAADA" | "AIDE" => Command::Help,
+        "STOP" | "ACHA" | "SIMAMA" | "ARRET" => Command::Stop,
+        "START" => Command::Start,
+        _ => Command::Unknown,
+    }
+}
+
+/// The code among what follows the keyword: all of it, or else what stands between the words (`my room 4821 7736, sorry`).
+fn find_code(rest: &str) -> Option<Code> {
+    let bare = rest.trim_matches(|c: char| !c.is_alphanumeric());
+    let digits = || {
+        let with_digits = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+        let words = rest.split_whitespace().filter(with_digits);
+        words
+            .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
+            .collect::<String>()
+    };
+    Code::parse(bare).or_else(|_| Code::parse(&digits())).ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    /// A valid code and its two halves.
+    fn code() -> (Code, String, String) {
+        let code = Code::random();
+        let digits = code.digits();
+        let (left, right) = (digits[..4].to_owned(), digits[4..].to_owned());
+        (code, left, right)
+    }
+
+    #[test]
+    fn the_first_word_decides() {
+        for (text, command) in [
+            ("CODE", Command::Code),
+            ("code", Command::Code),
+            ("  Code please", Command::Code),
+            ("help", Command::Help),
+            ("HELP!", Command::Help),
+            ("\"Help\"", Command::Help),
+            ("Msaada tafadhali", Command::Help),
+            ("aide", Command::Help),
+            ("STOP", Command::Stop),
+            ("Stop.", Command::Stop),
+            ("\u{a0}stop\u{a0}", Command::Stop),
+            ("STOP\r\n", Command::Stop),
+            ("acha", Command::Stop),
+            ("SIMAMA", Command::Stop),
+            ("Arrêt", Command::Stop),
+            ("ARRET", Command::Stop),
+            ("start", Command::Start),
+            ("cancel", Command::Cancel(None)),
+            ("GHAIRI", Command::Cancel(None)),
+            ("CANCEL 12", Command::Cancel(None)),
+            ("CANCEL all my bookings", Command::Cancel(None)),
+            ("stopping by", Command::Unknown),
+            ("please stop", Command::Unknown),
+            ("booking", Command::Unknown),
+            ("1", Command::Unknown),
+            ("", Command::Unknown),
+            ("???", Command::Unknown),
+            ("ሰላም", Command::Unknown),
+        ] {
+            assert_eq!(parse(text), command, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_in_every_spelling() {
+        let (code, left, right) = code();
+        for text in [
+            format!("CANCEL {left} {right}"),
+            format!("cancel {left}{right}"),
+            format!("Cancel {left}-{right}."),
+            format!("cancel: {left}–{right}"),
+            format!("CANCEL#{left}{right}"),
+            format!("cancel{left}{right}"),
+            format!("ghairi\u{a0}{left}\u{a0}{right}"),
+            format!("Cancel (my room) {left} {right}, sorry"),
+            format!("cancel \"{left}-{right}\""),
+            format!("cancel\n{left}\n{right}"),
+            format!("cancel {}", format!("{left}{right}").replace('0', "O")),
+        ] {
+            assert_eq!(parse(&text), Command::Cancel(Some(code.clone())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_code_is_no_code() {
+        let (code, left, right) = code();
+        let last = code.digits().bytes().last().unwrap();
+        let wrong = char::from(b'0' + (last - b'0' + 1) % 10);
+        for text in [
+            format!("CANCEL {left}{}{wrong}", &right[..3]),
+            format!("CANCEL {left}"),
+            format!("CANCEL {left}{right}{right}"),
+        ] {
+            assert_eq!(parse(&text), Command::Cancel(None), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_understood_somehow(text: String) {
+            parse(&text);
+        }
+    }
+}
