@@ -1,0 +1,614 @@
+//! What the actions of a menu do: search, quote, reserve, look up, give up. Each ends in an outcome declared in
+//! `menu::action`; a database that cannot be used is the outcome `unavailable`, never a broken dialogue.
+
+use std::sync::Arc;
+
+use chrono::{Days, Duration};
+use deadpool_postgres::{Pool, Timeouts};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::booking::code::Code;
+use crate::booking::offer::{Offer, Pay, Search};
+use crate::booking::stay::Stay;
+use crate::country::Country;
+use crate::db::effect::{Cause, Draft, Turn};
+use crate::db::reserve::{Booking, Reserved};
+use crate::db::{self, DbError, call_backs, guests, replies, reservations, reserve, search};
+use crate::menu::action::Action;
+use crate::menu::language::Language;
+use crate::menu::messages::Message;
+use crate::menu::step::State;
+use crate::menu::value::{Value, Values};
+use crate::phone::Msisdn;
+use crate::session::coalesce::Coalesced;
+use crate::session::error::TurnError;
+use crate::session::keeper::last_places;
+use crate::session::records::{self, Terms};
+use crate::sms::gsm7;
+
+/// How long a dialogue under way waits for a connection in a rush. New ones are turned away by the pool much sooner.
+const CROWD_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+/// Offers of one search: three pages, the last with the option to get them by SMS.
+const OFFERS_MAX: usize = 8;
+/// A confirmation is of no use after so many days past check-in.
+const CONFIRMATION_DAYS: u64 = 1;
+/// A list of offers is of no use after so long.
+const OFFERS_TEXT_TTL: Duration = Duration::hours(6);
+/// One SMS of one part.
+const SMS_SEPTETS: usize = 160;
+
+/// What an action works with.
+pub struct Work<'a> {
+    /// The service.
+    pub app: &'a Arc<App>,
+    /// The caller's country.
+    pub country: &'static Country,
+    /// The caller.
+    pub msisdn: &'a Msisdn,
+    /// The turn that any effect is keyed by.
+    pub turn: &'a Turn,
+    /// `ussd` or `sms`.
+    pub channel: &'static str,
+    /// The dialogue so far.
+    pub state: &'a State,
+}
+
+/// How an action ended, and what it binds.
+pub struct Done {
+    /// One of the action's outcomes.
+    pub outcome: &'static str,
+    /// Variables.
+    pub binds: Values,
+}
+
+fn done(outcome: &'static str) -> Done {
+    Done {
+        outcome,
+        binds: Values::new(),
+    }
+}
+
+impl Done {
+    fn bind(mut self, name: &str, value: Value) -> Done {
+        self.binds.insert(name.to_owned(), value);
+        self
+    }
+}
+
+/// Does the work of an action.
+///
+/// # Errors
+/// [`TurnError::Unknown`] when an effect may or may not have happened.
+pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
+    let result = match action.name {
+        "recent_places" => work.recent_places().await,
+        "find_place" => Ok(work.find_place()),
+        "list_regions" => Ok(work.list_regions()),
+        "list_towns" => Ok(work.list_towns()),
+        "time_of_day" => Ok(done(if work.app.local_time(work.country).after_midnight {
+            "after_midnight"
+        } else {
+            "day"
+        })),
+        "search" => work.search().await,
+        "text_offers" => work.text_offers().await,
+        "quote" => work.quote().await,
+        "known_guest" => work.known_guest().await,
+        "reserve" => return work.reserve().await,
+        "list_bookings" => work.list_bookings(|_| true).await,
+        "list_unpaid" => {
+            work.list_bookings(|reservation| !reservation.status.is_confirmed())
+                .await
+        }
+        "cancel" => work.cancel().await,
+        "call_back" => work.call_back().await,
+        _ => Ok(done("unavailable")),
+    };
+    match result {
+        Ok(done) => Ok(done),
+        // It may have been cancelled.
+        Err(error @ DbError::Unreachable(_)) if action.name == "cancel" => {
+            Err(TurnError::Unknown(error))
+        }
+        // The dialogue stays where it is: the same answer again may find room.
+        Err(error) if error.is_crowded() => Err(TurnError::Database(error)),
+        Err(error) if action.outcome("unavailable").is_some() => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                action = action.name,
+                "an action could not be done"
+            );
+            metrics::counter!("actions_unavailable_total", "action" => action.name).increment(1);
+            Ok(done("unavailable"))
+        }
+        Err(error) => Err(TurnError::Database(error)),
+    }
+}
+
+impl Work<'_> {
+    fn language(&self) -> &Language {
+        self.app.menu.language(&self.state.language)
+    }
+
+    fn text(&self, variable: &str, field: &str) -> Option<&str> {
+        self.state.values.get(variable)?.field(field)?.as_text()
+    }
+
+    async fn client(&self) -> Result<deadpool_postgres::Client, DbError> {
+        patient_client(&self.app.pool).await
+    }
+
+    async fn recent_places(&self) -> Result<Done, DbError> {
+        // First what waits to be written: it may be written, and gone from there, while the database answers.
+        let waiting = self.app.keeper.pending(self.msisdn).places;
+        let known = guests::find(&self.client().await?, self.msisdn).await?;
+        let recent = last_places(
+            waiting,
+            known.map(|guest| guest.recent_places).unwrap_or_default(),
+        );
+        let gazetteer = self.app.gazetteer();
+        let places = recent
+            .iter()
+            .filter_map(|id| gazetteer.find(id))
+            .map(|place| records::place(place, &gazetteer))
+            .collect();
+        Ok(listed("places", places))
+    }
+
+    fn find_place(&self) -> Done {
+        let typed = self
+            .state
+            .values
+            .get("typed")
+            .and_then(Value::as_text)
+            .unwrap_or_default();
+        let gazetteer = self.app.gazetteer();
+        let found = gazetteer.search(typed, Some(self.country.code));
+        match &found[..] {
+            [] => done("none"),
+            [one] => done("one").bind("place", records::place(one, &gazetteer)),
+            several => done("several").bind(
+                "places",
+                Value::list(
+                    several
+                        .iter()
+                        .map(|place| records::place(place, &gazetteer)),
+                ),
+            ),
+        }
+    }
+
+    fn list_regions(&self) -> Done {
+        let regions = self.app.gazetteer().regions(self.country.code);
+        listed(
+            "regions",
+            regions.iter().map(|name| records::region(name)).collect(),
+        )
+    }
+
+    fn list_towns(&self) -> Done {
+        let gazetteer = self.app.gazetteer();
+        let towns = gazetteer.towns(self.country.code, self.text("region", "name"));
+        listed(
+            "places",
+            towns
+                .iter()
+                .map(|place| records::place(place, &gazetteer))
+                .collect(),
+        )
+    }
+
+    /// The stay asked for. `None` only in a flow that runs an action without its variables.
+    fn wanted(&self) -> Option<Search> {
+        let values = &self.state.values;
+        let nights = u8::try_from(values.get("nights")?.as_count()?).ok()?;
+        let guests = u8::try_from(values.get("guests")?.as_count()?).ok()?;
+        let stay = Stay::new(values.get("check_in")?.as_date()?, nights)?;
+        Some(Search {
+            place: self.text("place", "id")?.to_owned(),
+            stay,
+            guests,
+            prepaid: self.app.config.prepaid,
+        })
+    }
+
+    async fn search(&self) -> Result<Done, DbError> {
+        let Some(wanted) = self.wanted() else {
+            return Ok(done("unavailable"));
+        };
+        let pool = self.app.pool.clone();
+        let query = wanted.clone();
+        let found = self.app.searches.get(wanted, async move {
+            let client = patient_client(&pool).await?;
+            metrics::counter!("searches_total").increment(1);
+            Ok::<_, DbError>(Arc::new(search::search_offers(&client, &query).await?))
+        });
+        match found.await {
+            Ok(offers) => Ok(listed(
+                "offers",
+                offers.iter().take(OFFERS_MAX).map(records::offer).collect(),
+            )),
+            Err(Coalesced::Failed(error)) => {
+                tracing::warn!(error = &*error as &dyn std::error::Error, "a search failed");
+                Ok(done("unavailable"))
+            }
+            Err(Coalesced::Lost) => Ok(done("unavailable")),
+        }
+    }
+
+    async fn text_offers(&self) -> Result<Done, DbError> {
+        let (Some(Value::List(offers)), Some(wanted)) =
+            (self.state.values.get("offers"), self.wanted())
+        else {
+            return Ok(done("unavailable"));
+        };
+        let language = self.language();
+        let head = Value::record([
+            (
+                "town",
+                Value::text(self.text("place", "name").unwrap_or_default()),
+            ),
+            ("check_in", Value::Date(wanted.stay.check_in())),
+            ("nights", Value::Count(i64::from(wanted.stay.nights()))),
+        ]);
+        let mut text = self
+            .app
+            .say(Message::OffersHead, language, Some(&head), self.country);
+        for offer in offers.iter() {
+            let line = format!(
+                "\n{}",
+                self.app
+                    .say(Message::OfferLine, language, Some(offer), self.country)
+            );
+            if !gsm7::fits_ussd(&format!("{text}{line}"), SMS_SEPTETS) {
+                break;
+            }
+            text.push_str(&line);
+        }
+        let expires_at = self.app.clock.now() + OFFERS_TEXT_TTL;
+        let draft = Draft {
+            kind: "offers",
+            msisdn: self.msisdn.clone(),
+            text,
+            expires_at,
+        };
+        replies::insert_reply(&self.client().await?, self.turn, &draft).await?;
+        self.app.outbox.notify_one();
+        Ok(done("done"))
+    }
+
+    async fn quote(&self) -> Result<Done, DbError> {
+        let (Some(wanted), Some(property)) = (self.wanted(), self.property()) else {
+            return Ok(done("unavailable"));
+        };
+        let client = self.client().await?;
+        match search::find_offer(&client, property, wanted.stay, wanted.guests).await? {
+            Some(offer) => {
+                let quote =
+                    records::quote(self.app, &offer, wanted.stay, self.language(), self.country);
+                Ok(done("quoted").bind("quote", quote))
+            }
+            None => self.alternatives(&wanted, property).await,
+        }
+    }
+
+    async fn alternatives(&self, wanted: &Search, taken: Uuid) -> Result<Done, DbError> {
+        let offers = search::alternatives(&self.client().await?, wanted, taken).await?;
+        if offers.is_empty() {
+            return Ok(done("sold_out"));
+        }
+        Ok(done("taken").bind("offers", Value::list(offers.iter().map(records::offer))))
+    }
+
+    fn property(&self) -> Option<Uuid> {
+        self.text("offer", "id")?.parse().ok()
+    }
+
+    async fn known_guest(&self) -> Result<Done, DbError> {
+        let pending = self.app.keeper.pending(self.msisdn).name;
+        let name = match pending {
+            Some(name) => Some(name),
+            None => guests::find(&self.client().await?, self.msisdn)
+                .await?
+                .and_then(|guest| guest.name),
+        };
+        Ok(match name.filter(|name| !name.is_empty()) {
+            Some(name) => done("known").bind("name", Value::Text(name)),
+            None => done("unknown"),
+        })
+    }
+
+    async fn reserve(&self) -> Result<Done, TurnError> {
+        let offer = self
+            .text("quote", "offer")
+            .and_then(|offer| serde_json::from_str::<Offer>(offer).ok());
+        let (Some(wanted), Some(offer)) = (self.wanted(), offer) else {
+            return Ok(done("unavailable"));
+        };
+        let friend = self
+            .state
+            .values
+            .get("friend")
+            .and_then(Value::as_text)
+            .and_then(|friend| Msisdn::parse(friend).ok());
+        let name = self
+            .state
+            .values
+            .get("name")
+            .and_then(Value::as_text)
+            .unwrap_or_default();
+        let booking = Booking {
+            turn: self.turn,
+            property_id: offer.property_id,
+            stay: wanted.stay,
+            units: 1,
+            guests: wanted.guests,
+            msisdn: self.msisdn,
+            guest_msisdn: friend.as_ref(),
+            guest_name: name,
+            language: &self.state.language,
+            total_shown: offer.total,
+            cause: self.cause("booked by the guest"),
+        };
+        let terms = Terms {
+            offer: &offer,
+            stay: wanted.stay,
+            guests: wanted.guests,
+            guest: name,
+            msisdn: friend.as_ref().unwrap_or(self.msisdn),
+        };
+        let mut reserved = self.try_reserve(&booking, &terms).await;
+        let broke_off = matches!(reserved, Err(DbError::Unreachable(_)));
+        if broke_off || matches!(reserved, Err(DbError::Conflict(_))) {
+            // The turn key decides: a reservation that was made all the same is found.
+            reserved = self.try_reserve(&booking, &terms).await;
+        }
+        match reserved {
+            Ok(reserved) => self
+                .reserved(reserved, &wanted, &offer)
+                .await
+                .map_err(TurnError::Database),
+            // Whatever kept the second try from finding out: the first may have been made.
+            Err(error) if broke_off || matches!(error, DbError::Unreachable(_)) => {
+                Err(TurnError::Unknown(error))
+            }
+            Err(error) if error.is_crowded() => Err(TurnError::Database(error)),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a reservation could not be made"
+                );
+                metrics::counter!("actions_unavailable_total", "action" => "reserve").increment(1);
+                Ok(done("unavailable"))
+            }
+        }
+    }
+
+    async fn try_reserve(
+        &self,
+        booking: &Booking<'_>,
+        terms: &Terms<'_>,
+    ) -> Result<Reserved, DbError> {
+        let mut client = self.client().await?;
+        reserve::reserve(
+            &mut client,
+            self.app.config.database.isolation,
+            booking,
+            |code| self.messages(code, terms, booking),
+        )
+        .await
+    }
+
+    /// The guest's confirmation (and the friend's), and the host's notice: in the transaction that makes them true.
+    fn messages(&self, code: &Code, terms: &Terms<'_>, booking: &Booking<'_>) -> Vec<Draft> {
+        let record = terms.booking(code);
+        let expires_at = (terms.stay.check_in() + Days::new(CONFIRMATION_DAYS))
+            .and_time(terms.offer.check_in_time)
+            .and_utc();
+        let draft = |kind, message, msisdn: &Msisdn, language: &Language| Draft {
+            kind,
+            msisdn: msisdn.clone(),
+            text: self.app.say(message, language, Some(&record), self.country),
+            expires_at,
+        };
+        let (kind, message) = match terms.offer.pay {
+            Pay::AtLodge => ("confirmed", Message::Confirmed),
+            Pay::Prepay => ("held", Message::Held),
+        };
+        let mut drafts = vec![draft(kind, message, self.msisdn, self.language())];
+        drafts.extend(
+            booking
+                .guest_msisdn
+                .filter(|friend| *friend != self.msisdn)
+                .map(|friend| draft(kind, message, friend, self.language())),
+        );
+        if terms.offer.pay == Pay::AtLodge {
+            let language = self.app.menu.language(&terms.offer.host_language);
+            drafts.push(draft(
+                "host_booked",
+                Message::HostBooked,
+                &terms.offer.host_msisdn,
+                language,
+            ));
+        }
+        drafts
+    }
+
+    async fn reserved(
+        &self,
+        reserved: Reserved,
+        wanted: &Search,
+        offer: &Offer,
+    ) -> Result<Done, DbError> {
+        let outcome = match &reserved {
+            Reserved::Made(_) => "made",
+            Reserved::Again(_) => "again",
+            Reserved::Taken => "taken",
+            Reserved::PriceChanged(_) => "price_changed",
+            Reserved::TooMany => "too_many",
+        };
+        metrics::counter!("reservations_total", "outcome" => outcome, "channel" => self.channel)
+            .increment(1);
+        match reserved {
+            Reserved::Made(reservation) | Reserved::Again(reservation) => {
+                self.app.outbox.notify_one();
+                let outcome = if reservation.status.is_confirmed() {
+                    "confirmed"
+                } else {
+                    "held"
+                };
+                Ok(done(outcome).bind("booking", records::booking(self.app, &reservation)))
+            }
+            Reserved::Taken => self.alternatives(wanted, offer.property_id).await,
+            Reserved::TooMany => Ok(done("too_many")),
+            Reserved::PriceChanged(_) => {
+                let client = self.client().await?;
+                match search::find_offer(&client, offer.property_id, wanted.stay, wanted.guests)
+                    .await?
+                {
+                    Some(offer) => {
+                        let quote = records::quote(
+                            self.app,
+                            &offer,
+                            wanted.stay,
+                            self.language(),
+                            self.country,
+                        );
+                        Ok(done("price_changed").bind("quote", quote))
+                    }
+                    None => self.alternatives(wanted, offer.property_id).await,
+                }
+            }
+        }
+    }
+
+    async fn list_bookings(
+        &self,
+        keep: impl Fn(&reservations::Reservation) -> bool,
+    ) -> Result<Done, DbError> {
+        let today = self.app.local_time(self.country).today;
+        let live = reservations::list_live(&self.client().await?, self.msisdn, today).await?;
+        Ok(listed(
+            "bookings",
+            live.iter()
+                .filter(|reservation| keep(reservation))
+                .map(|reservation| records::booking(self.app, reservation))
+                .collect(),
+        ))
+    }
+
+    async fn cancel(&self) -> Result<Done, DbError> {
+        let Some(code) = self
+            .text("booking", "id")
+            .and_then(|code| Code::parse(code).ok())
+        else {
+            return Ok(done("gone"));
+        };
+        let client = self.client().await?;
+        let Some(reservation) = reservations::find_by_code(&client, &code, self.msisdn).await?
+        else {
+            return Ok(done("gone"));
+        };
+        Ok(done(
+            match give_up(
+                self.app,
+                &client,
+                &reservation,
+                self.language(),
+                &self.cause("cancelled by the guest"),
+            )
+            .await?
+            {
+                reservations::Cancelled::Done(_) => "cancelled",
+                // The same turn once more has to read the same; the row tells that it was this guest who gave it up.
+                reservations::Cancelled::AlreadyCancelled(_) => "gone",
+                reservations::Cancelled::TooLate(_) => "too_late",
+                reservations::Cancelled::NotFound => "gone",
+            },
+        ))
+    }
+
+    async fn call_back(&self) -> Result<Done, DbError> {
+        let screen = self.state.history.last().map_or("", String::as_str);
+        call_backs::insert_call_back(
+            &self.client().await?,
+            self.turn,
+            self.msisdn,
+            &self.state.language,
+            screen,
+        )
+        .await?;
+        Ok(done("noted"))
+    }
+
+    fn cause(&self, why: &'static str) -> Cause<'static> {
+        Cause {
+            who: "guest",
+            channel: self.channel,
+            why,
+        }
+    }
+}
+
+/// Cancels with the guest's and the host's messages in the same transaction.
+///
+/// # Errors
+/// [`DbError`]; calling again is harmless.
+pub async fn give_up(
+    app: &App,
+    client: &impl deadpool_postgres::GenericClient,
+    reservation: &reservations::Reservation,
+    language: &Language,
+    cause: &Cause<'_>,
+) -> Result<reservations::Cancelled, DbError> {
+    let country = app.country(&reservation.msisdn);
+    let record = records::booking(app, reservation);
+    let expires_at = app.clock.now() + Duration::days(1);
+    let draft = |kind, message, msisdn: &Msisdn, language: &Language| Draft {
+        kind,
+        msisdn: msisdn.clone(),
+        text: app.say(message, language, Some(&record), country),
+        expires_at,
+    };
+    let mut drafts = vec![draft(
+        "cancelled",
+        Message::Cancelled,
+        &reservation.msisdn,
+        language,
+    )];
+    drafts.extend(
+        reservation
+            .guest_msisdn
+            .iter()
+            .filter(|friend| **friend != reservation.msisdn)
+            .map(|friend| draft("cancelled", Message::Cancelled, friend, language)),
+    );
+    let host_language = app.menu.language(&reservation.host_language);
+    drafts.push(draft(
+        "host_cancelled",
+        Message::HostCancelled,
+        &reservation.host_msisdn,
+        host_language,
+    ));
+    let cancelled =
+        db::reservations::cancel(client, reservation.id, app.clock.now(), cause, &drafts).await?;
+    app.outbox.notify_one();
+    Ok(cancelled)
+}
+
+async fn patient_client(pool: &Pool) -> Result<deadpool_postgres::Client, DbError> {
+    let timeouts = Timeouts {
+        wait: Some(CROWD_MAX),
+        ..pool.timeouts()
+    };
+    Ok(pool.timeout_get(&timeouts).await?)
+}
+
+fn listed(variable: &str, items: Vec<Value>) -> Done {
+    if items.is_empty() {
+        done("none")
+    } else {
+        done("found").bind(variable, Value::list(items.into_iter()))
+    }
+}

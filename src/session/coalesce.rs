@@ -1,0 +1,128 @@
+//! Identical work asked for at the same time is done once, and its result shared for a while.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+/// Shares results by key. Failures are not kept: the next caller tries again.
+pub struct Coalescer<K, V> {
+    results: Cache<K, V>,
+}
+
+impl<K, V> Coalescer<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// Keeps at most `results_max` results, each for `ttl`.
+    pub fn new(ttl: Duration, results_max: u64) -> Coalescer<K, V> {
+        Coalescer {
+            results: Cache::builder()
+                .time_to_live(ttl)
+                .max_capacity(results_max)
+                .build(),
+        }
+    }
+
+    /// The result of `work`, run at most once at a time for this key. It runs in a task of its own: a caller that goes
+    /// away takes nothing from the others.
+    ///
+    /// # Errors
+    /// What `work` failed with; [`Lost`](Coalesced::Lost) when it panicked.
+    pub async fn get<E>(
+        &self,
+        key: K,
+        work: impl Future<Output = Result<V, E>> + Send + 'static,
+    ) -> Result<V, Coalesced<E>>
+    where
+        E: Send + Sync + 'static,
+    {
+        let results = self.results.clone();
+        match tokio::spawn(async move { results.try_get_with(key, work).await }).await {
+            Ok(result) => result.map_err(Coalesced::Failed),
+            Err(_) => Err(Coalesced::Lost),
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug)]
+pub enum Coalesced<E> {
+    /// The work failed; the error is shared by all who waited.
+    Failed(Arc<E>),
+    /// The work panicked.
+    Lost,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_hundred_who_ask_at_once_share_one_answer() {
+        let (shared, runs) = (Coalescer::new(TTL, 10), Arc::new(AtomicUsize::new(0)));
+        let asks = (0..100).map(|_| {
+            let runs = runs.clone();
+            shared.get("nakuru", async move {
+                Ok::<_, ()>(runs.fetch_add(1, Ordering::SeqCst))
+            })
+        });
+        let answers = join_all(asks).await;
+        assert!(answers.into_iter().all(|answer| answer.unwrap() == 0));
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_those_who_waited_and_not_kept() {
+        let shared = Coalescer::new(TTL, 10);
+        let failed = shared.get(1, async { Err::<i32, _>("down") }).await;
+        assert!(matches!(failed, Err(Coalesced::Failed(why)) if *why == "down"));
+        assert_eq!(shared.get(1, async { Ok::<_, &str>(7) }).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_goes_away_takes_nothing_from_the_others() {
+        let (shared, go) = (Arc::new(Coalescer::new(TTL, 10)), Arc::new(Notify::new()));
+        let (began, wait) = (Arc::new(Notify::new()), go.clone());
+        let first = {
+            let (shared, began) = (shared.clone(), began.clone());
+            tokio::spawn(async move {
+                let work = async move {
+                    began.notify_one();
+                    wait.notified().await;
+                    Ok::<_, ()>(1)
+                };
+                shared.get("nakuru", work).await.is_ok()
+            })
+        };
+        began.notified().await;
+        first.abort();
+        go.notify_one();
+        assert_eq!(
+            shared
+                .get("nakuru", async { Ok::<_, ()>(2) })
+                .await
+                .unwrap(),
+            1
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_no_answer_for_ever() {
+        let shared = Coalescer::<i32, i32>::new(TTL, 10);
+        let defect = || -> Result<i32, ()> { panic!("a defect") };
+        let lost = shared.get(1, async move { defect() }).await;
+        assert!(matches!(lost, Err(Coalesced::Lost)));
+        assert_eq!(shared.get(1, async { Ok::<_, ()>(7) }).await.unwrap(), 7);
+    }
+}

@@ -1,0 +1,180 @@
+//! What is remembered of callers between sessions: language, name, places, and what they were doing. Written behind
+//! the reply, the newest of each caller only; what is not written yet is read from here.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+
+use crate::db::DbError;
+use crate::db::guests;
+use crate::menu::step::State;
+use crate::phone::Msisdn;
+use crate::session::store::SessionKey;
+
+/// The most callers waiting to be written; over it the newest are forgotten.
+const PENDING_MAX: usize = 20_000;
+/// The wait before writing again after the database has failed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What to remember of one caller. Absent: as it was.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// Chosen by the caller.
+    pub language: Option<String>,
+    /// Given by the caller.
+    pub name: Option<String>,
+    /// Ids of the places looked for, the last one first.
+    pub places: Vec<String>,
+    /// What to offer when the caller dials again soon.
+    pub draft: Draft,
+}
+
+/// What becomes of the offer to go on.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub enum Draft {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// This is offered.
+    Save(Box<Resume>),
+    /// Nothing is offered any more; what was kept still serves its own session.
+    Close,
+}
+
+/// A place to go on from: offered when its caller dials again soon, and used by its own session when Redis lost it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Which session got here.
+    pub session: SessionKey,
+    /// All its answers so far.
+    pub transcript: String,
+    /// Where the menu stands.
+    pub state: State,
+    /// Whether the dialogue has ended since: it is not offered then.
+    #[serde(default)]
+    pub over: bool,
+}
+
+/// Callers waiting to be written.
+#[derive(Default)]
+pub struct Keeper {
+    pending: Mutex<HashMap<Msisdn, Memory>>,
+    wake: Notify,
+}
+
+impl Keeper {
+    /// Remembers `newer` of a caller, over what is waiting already.
+    pub fn remember(&self, msisdn: &Msisdn, newer: Memory) {
+        if newer == Memory::default() {
+            return;
+        }
+        let mut pending = self.lock();
+        if pending.len() >= PENDING_MAX && !pending.contains_key(msisdn) {
+            metrics::counter!("guest_memories_dropped_total").increment(1);
+            return;
+        }
+        let memory = pending.entry(msisdn.clone()).or_default();
+        memory.language = newer.language.or(memory.language.take());
+        memory.name = newer.name.or(memory.name.take());
+        memory.places = last_places(newer.places, std::mem::take(&mut memory.places));
+        match (newer.draft, &mut memory.draft) {
+            (Draft::Keep, _) => {}
+            (Draft::Close, Draft::Save(resume)) => resume.over = true,
+            (newer, draft) => *draft = newer,
+        }
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    /// What is not written yet of a caller.
+    pub fn pending(&self, msisdn: &Msisdn) -> Memory {
+        self.lock().get(msisdn).cloned().unwrap_or_default()
+    }
+
+    /// Writes until `stop`, then what is left.
+    pub async fn run(&self, pool: &Pool, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                () = self.wake.notified() => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+            if let Err(error) = self.flush(pool).await {
+                tracing::warn!(%error, "callers are not remembered yet");
+                self.wake.notify_one();
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_AFTER) => {}
+                    _ = stop.wait_for(|stop| *stop) => break,
+                }
+            }
+        }
+        if let Err(error) = self.flush(pool).await {
+            tracing::warn!(%error, "some callers are not remembered");
+        }
+    }
+
+    async fn flush(&self, pool: &Pool) -> Result<(), DbError> {
+        let waiting: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|(msisdn, memory)| (msisdn.clone(), memory.clone()))
+            .collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let client = pool.get().await?;
+        for (msisdn, memory) in waiting {
+            write(&client, &msisdn, &memory).await?;
+            let mut pending = self.lock();
+            if pending.get(&msisdn) == Some(&memory) {
+                pending.remove(&msisdn);
+            } else {
+                self.wake.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Msisdn, Memory>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The newer before the older, each once, as many as are kept.
+pub fn last_places(newer: Vec<String>, older: Vec<String>) -> Vec<String> {
+    let mut places = newer;
+    for place in older {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places.truncate(guests::RECENT_PLACES_MAX.unsigned_abs() as usize);
+    places
+}
+
+async fn write(
+    client: &deadpool_postgres::Client,
+    msisdn: &Msisdn,
+    memory: &Memory,
+) -> Result<(), DbError> {
+    if let Some(language) = &memory.language {
+        guests::remember_language(client, msisdn, language).await?;
+    }
+    if let Some(name) = &memory.name {
+        guests::remember_name(client, msisdn, name).await?;
+    }
+    for place in memory.places.iter().rev() {
+        guests::remember_place(client, msisdn, place).await?;
+    }
+    match &memory.draft {
+        Draft::Keep => Ok(()),
+        Draft::Close => guests::close_draft(client, msisdn).await,
+        Draft::Save(resume) => match serde_json::to_value(resume) {
+            Ok(draft) => guests::save_draft(client, msisdn, &draft).await,
+            Err(_) => Ok(()),
+        },
+    }
+}
