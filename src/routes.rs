@@ -1,0 +1,25 @@
+//! Every URL. Aggregators reach the public ones, the operator the private ones.
+
+use actix_web::web::{self, ServiceConfig};
+
+use crate::webhook::{sms, ussd};
+use crate::{console, health, simulator};
+
+/// What aggregators and providers post to.
+pub fn public(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/ussd/{aggregator}/{token}{rest:(/.*)?}").to(ussd::receive))
+        .service(web::resource("/sms/{provider}/{token}/{door}").to(sms::receive));
+}
+
+/// What the operator looks at.
+pub fn private(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/health/live").route(web::get().to(health::live)))
+        .service(web::resource("/health/ready").route(web::get().to(health::ready)))
+        .service(web::resource("/metrics").route(web::get().to(health::metrics)))
+        .service(web::resource("/private/aggregators").route(web::get().to(console::aggregators)));
+}
+
+/// A phone for trying it out, on the private address.
+pub fn simulator(cfg: &mut ServiceConfig) {
+    simulator::configure(cfg);
+}

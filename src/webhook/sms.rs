@@ -1,0 +1,130 @@
+//! `/sms/{provider}/{token}/{door}`: what subscribers write and what became of our messages.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{body, is_authentic, read, send};
+use crate::app::App;
+use crate::db::{DbError, guests, outbox};
+use crate::session;
+use crate::sms::{self, Account, BadSms, DeliveryReport, Door, Event, Provider, Webhook};
+use crate::ussd::Rendered;
+
+/// The most events that one webhook may carry. Providers batch some dozens.
+const EVENTS_MAX: usize = 1000;
+
+/// Takes what a provider posts, by the method it likes; success only once every event is kept.
+pub async fn receive(
+    app: Data<App>,
+    path: Path<(String, String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let (name, token, door) = &*path;
+    let known = sms::find(name).filter(|_| is_authentic(&app, &request, name, token));
+    let Some((provider, door)) = known.zip(Door::find(door)) else {
+        return HttpResponse::NotFound().finish();
+    };
+    let body = match body(&request, payload).await {
+        Ok(body) => body,
+        Err(refused) => return refused.response(),
+    };
+    send(match understand(&app, provider, door, &request, &body) {
+        Ok(events) => keep(&app.into_inner(), provider, &events).await,
+        Err(bad) => refuse(provider, &bad),
+    })
+}
+
+fn understand(
+    app: &App,
+    provider: &dyn Provider,
+    door: Door,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<Vec<Event>, BadSms> {
+    // The URL that the provider knows: what a proxy in front of us makes of it does not count.
+    let url = format!("{}{}", app.config.public_url, request.uri());
+    let unset = Account::default();
+    let account = app
+        .config
+        .sms
+        .providers
+        .get(provider.name())
+        .unwrap_or(&unset);
+    read(request, body, |request| {
+        let webhook = Webhook {
+            door,
+            url: &url,
+            request,
+            now: app.clock.now(),
+        };
+        if !provider.verify(account, &webhook) {
+            return Err(BadSms::Signature);
+        }
+        provider.decode(account, &webhook)
+    })
+    .and_then(|events| match events.len() {
+        0..=EVENTS_MAX => Ok(events),
+        _ => Err(BadSms::InvalidBody("too many events")),
+    })
+}
+
+async fn keep(app: &Arc<App>, provider: &'static dyn Provider, events: &[Event]) -> Rendered {
+    for event in events {
+        if let Err(error) = take(app, provider.name(), event).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                provider = provider.name(),
+                "a webhook was not kept"
+            );
+            // The provider tries again for hours; the events already kept change nothing then.
+            return Rendered {
+                status: 503,
+                ..Rendered::empty()
+            };
+        }
+    }
+    provider.acknowledge(None)
+}
+
+async fn take(app: &Arc<App>, provider: &'static str, event: &Event) -> Result<(), DbError> {
+    match event {
+        Event::Inbound(sms) => session::sms::receive(app, provider, sms).await,
+        Event::Report(report) => {
+            metrics::counter!("sms_reports_total", "provider" => provider, "status" => report.status.word()).increment(1);
+            let report = DeliveryReport {
+                provider_id: app
+                    .config
+                    .ids(provider)
+                    .reports
+                    .comparable(&report.provider_id),
+                ..report.clone()
+            };
+            tracing::debug!(
+                provider,
+                sms.provider_id = report.provider_id,
+                sms.network_id = report.network_id,
+                status = report.status.word(),
+                "a delivery report came"
+            );
+            outbox::record_report(&app.pool.get().await?, provider, &report).await
+        }
+        Event::OptOut(opt_out) => guests::opt_out(&app.pool.get().await?, &opt_out.msisdn).await,
+        Event::Subscription(subscription) => {
+            tracing::info!(
+                provider,
+                began = subscription.began,
+                "a premium subscription, none of which are sold here"
+            );
+            Ok(())
+        }
+    }
+}
+
+fn refuse(provider: &dyn Provider, bad: &BadSms) -> Rendered {
+    metrics::counter!("sms_refused_total", "provider" => provider.name()).increment(1);
+    tracing::info!(provider = provider.name(), why = %bad, "a webhook was not understood");
+    provider.refuse(bad)
+}

@@ -1,0 +1,169 @@
+//! `/ussd/{aggregator}/{token}` and what an aggregator has below it: a call, answered by a screen, or the news that a
+//! session is over.
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::authentic::fits;
+use super::{body, is_authentic, read, send};
+use crate::app::App;
+use crate::db::DbError;
+use crate::db::session_ends::{SessionEndRow, insert_session_end};
+use crate::menu::messages::Message;
+use crate::session::store::SessionKey;
+use crate::session::turn::{self, Answer};
+use crate::ussd::{self, Aggregator, BadCall, Call, Callback, Rendered, Reply, SessionEnd};
+
+/// Answers a callback. A call gets status 200 and a screen whatever our own troubles are; what is not a call gets its
+/// protocol's own word for that.
+pub async fn receive(
+    app: Data<App>,
+    path: Path<(String, String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let accepted = Instant::now();
+    let (name, token, _) = &*path;
+    let known = ussd::find(name).filter(|_| is_authentic(&app, &request, name, token));
+    let Some((aggregator, account)) = known.zip(app.accounts.get(name)) else {
+        return HttpResponse::NotFound().finish();
+    };
+    let body = match body(&request, payload).await {
+        Ok(body) => body,
+        Err(refused) => return refused.response(),
+    };
+    let sent = || {
+        format!(
+            "{}\n{}",
+            request.query_string(),
+            String::from_utf8_lossy(&body)
+        )
+    };
+    let callback = read(&request, &body, |inbound| {
+        aggregator.decode(&inbound, account)
+    });
+    match &callback {
+        Ok(_) => app.traffic.called(name, app.clock.now()),
+        Err(bad) => app.traffic.refused(name, app.clock.now(), bad.to_string()),
+    }
+    send(match callback {
+        Ok(Callback::Call(call)) => answer(app, aggregator, call, sent(), accepted).await,
+        Ok(Callback::End(end)) => close(&app, aggregator, &end).await,
+        Ok(Callback::Status(session)) => status(&app, aggregator, &session).await,
+        Ok(Callback::Question(answer)) => answer,
+        Err(bad) => refuse(aggregator, &bad),
+    })
+}
+
+async fn answer(
+    app: Data<App>,
+    aggregator: &'static dyn Aggregator,
+    call: Call,
+    request: String,
+    accepted: Instant,
+) -> Rendered {
+    let name = aggregator.name();
+    let network = call.operator.as_deref();
+    let network = network.and_then(|operator| aggregator.dialling_code(operator));
+    if !fits(&call.msisdn, network, &app.config.contracted(name)) {
+        metrics::counter!("callers_refused_total", "aggregator" => name).increment(1);
+        tracing::warn!(aggregator = name, msisdn = %call.msisdn, operator = call.operator, "no number of this aggregator's");
+        let sorry = turn::sorry(&app, &call.msisdn, Message::WrongCode);
+        return aggregator.encode(&call, &Reply::End(sorry));
+    }
+    let answer = turn::answer(
+        &app.into_inner(),
+        aggregator,
+        call.clone(),
+        request,
+        accepted,
+    )
+    .await;
+    let kind = match &answer {
+        Answer::Screen(Reply::Continue(_)) => "continue",
+        Answer::Screen(Reply::End(_)) => "end",
+        Answer::UnknownSession(_) => "unknown",
+        Answer::KnownSession => "known",
+    };
+    metrics::counter!("ussd_replies_total", "aggregator" => name, "kind" => kind).increment(1);
+    metrics::histogram!("ussd_reply_seconds", "aggregator" => name)
+        .record(accepted.elapsed().as_secs_f64());
+    match answer {
+        Answer::Screen(reply) => aggregator.encode(&call, &reply),
+        Answer::UnknownSession(sorry) => aggregator.encode_unknown(&call, sorry),
+        Answer::KnownSession => aggregator.encode_known(&call).unwrap_or(Rendered::empty()),
+    }
+}
+
+/// Keeps the end of a session, and lets no late call wake it up.
+async fn close(app: &App, aggregator: &dyn Aggregator, end: &SessionEnd) -> Rendered {
+    let name = aggregator.name();
+    let msisdn = end
+        .msisdn
+        .as_ref()
+        .filter(|_| !aggregator.session_is_unique());
+    let key = SessionKey::new(name, &end.session, msisdn);
+    let known = app.store.close(&key).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a session could not be closed; it ends by its time");
+        true
+    });
+    match keep(app, name, end).await {
+        Ok(new) => {
+            if new {
+                metrics::counter!("sessions_ended_total", "aggregator" => name, "outcome" => end.outcome.word()).increment(1);
+            }
+            if known {
+                aggregator.acknowledge(end)
+            } else {
+                aggregator.acknowledge_unknown(end)
+            }
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the end of a session was not kept"
+            );
+            Rendered {
+                status: 503,
+                ..Rendered::empty()
+            }
+        }
+    }
+}
+
+/// Without Redis no session can go on.
+async fn status(app: &App, aggregator: &dyn Aggregator, session: &str) -> Rendered {
+    let key = SessionKey::new(aggregator.name(), session, None);
+    let active = app.store.is_live(&key).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "whether a session goes on is not known");
+        false
+    });
+    aggregator.encode_status(active)
+}
+
+async fn keep(app: &App, aggregator: &str, end: &SessionEnd) -> Result<bool, DbError> {
+    let client = app.pool.get().await?;
+    let row = SessionEndRow {
+        aggregator,
+        session: &end.session,
+        msisdn: end.msisdn.as_ref(),
+        service_code: &end.service_code,
+        operator: end.operator.as_deref(),
+        outcome: end.outcome.word(),
+        hops: end.hops,
+        duration_ms: end.duration_ms,
+        cost: end.cost.as_deref(),
+        input: end.input.as_deref(),
+        last_reply: end.last_reply.as_deref(),
+        error: end.error.as_deref(),
+    };
+    insert_session_end(&client, &row).await
+}
+
+fn refuse(aggregator: &dyn Aggregator, bad: &BadCall) -> Rendered {
+    metrics::counter!("ussd_refused_total", "aggregator" => aggregator.name()).increment(1);
+    tracing::info!(aggregator = aggregator.name(), why = %bad, "a call was not understood");
+    aggregator.refuse(bad)
+}
