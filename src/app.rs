@@ -1,0 +1,258 @@
+//! Everything a request needs, built once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, Days, NaiveDate, Timelike, Utc};
+use deadpool_postgres::Pool;
+use tokio::sync::Notify;
+
+use crate::booking::offer::{Offer, Search};
+use crate::config::Config;
+use crate::country::Country;
+use crate::db::{self, DbError};
+use crate::menu::Menu;
+use crate::menu::date::weekend;
+use crate::menu::input::Reader;
+use crate::menu::language::Language;
+use crate::menu::messages::{Message, Messages};
+use crate::menu::value::{Value, Values};
+use crate::phone::Msisdn;
+use crate::places::{Gazetteer, Place, PlaceKind};
+use crate::session::coalesce::Coalescer;
+use crate::session::keeper::Keeper;
+use crate::session::store::{Identity, Receipt, SessionKey, Store};
+use crate::traffic::Traffic;
+use crate::ussd::Account;
+
+/// How long a search may be shown before it is asked again.
+pub const SEARCH_TTL: Duration = Duration::from_secs(2);
+/// Only turns in flight are shared in memory: whether a finished one counts is for Redis to say.
+const TURN_TTL: Duration = Duration::from_millis(1);
+const SEARCHES_MAX: u64 = 10_000;
+const TURNS_MAX: u64 = 50_000;
+/// Before this hour "tonight" may mean the night that is passing. Source: field practice, hotels count it to the day before.
+const SMALL_HOURS_END: u32 = 5;
+
+/// The service.
+pub struct App {
+    /// Settings.
+    pub config: Config,
+    /// Of each aggregator, by its name.
+    pub accounts: BTreeMap<String, Account>,
+    /// The booking flow.
+    pub menu: Menu,
+    /// Texts outside of it.
+    pub messages: Messages,
+    /// Postgres.
+    pub pool: Pool,
+    /// Redis.
+    pub store: Store,
+    /// Searches of the last moments.
+    pub searches: Coalescer<Search, Arc<Vec<Offer>>>,
+    /// Turns in flight.
+    pub turns: Coalescer<(SessionKey, Identity), Receipt>,
+    /// What aggregators have sent.
+    pub traffic: Traffic,
+    /// What is remembered of callers.
+    pub keeper: Keeper,
+    /// Rung when a message is waiting.
+    pub outbox: Arc<Notify>,
+    /// Tells the time; tests set it.
+    pub clock: Clock,
+    gazetteer: RwLock<Arc<Gazetteer>>,
+}
+
+/// Where the time comes from.
+#[derive(Debug, Default, Clone, Copy)]
+pub enum Clock {
+    /// The machine.
+    #[default]
+    System,
+    /// Always this moment.
+    Fixed(DateTime<Utc>),
+}
+
+impl Clock {
+    /// The moment.
+    pub fn now(self) -> DateTime<Utc> {
+        match self {
+            Clock::System => Utc::now(),
+            Clock::Fixed(moment) => moment,
+        }
+    }
+}
+
+/// A day and an hour somewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalTime {
+    /// Calendar date.
+    pub today: NaiveDate,
+    /// Whether "tonight" may still mean last night.
+    pub after_midnight: bool,
+}
+
+impl App {
+    /// Puts the parts together; nothing is connected yet.
+    pub fn new(
+        config: Config,
+        menu: Menu,
+        messages: Messages,
+        pool: Pool,
+        store: Store,
+        outbox: Arc<Notify>,
+        clock: Clock,
+    ) -> App {
+        App {
+            accounts: config.accounts(),
+            config,
+            menu,
+            messages,
+            pool,
+            store,
+            searches: Coalescer::new(SEARCH_TTL, SEARCHES_MAX),
+            turns: Coalescer::new(TURN_TTL, TURNS_MAX),
+            traffic: Traffic::default(),
+            keeper: Keeper::default(),
+            outbox,
+            clock,
+            gazetteer: RwLock::new(Arc::new(Gazetteer::new(Vec::new()))),
+        }
+    }
+
+    /// Every place that can be named.
+    pub fn gazetteer(&self) -> Arc<Gazetteer> {
+        self.gazetteer
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Reads the places again.
+    ///
+    /// # Errors
+    /// [`DbError`]; the places known before stay.
+    pub async fn load_places(&self) -> Result<(), DbError> {
+        let client = self.pool.get().await?;
+        let places = db::places::list_places(&client)
+            .await?
+            .into_iter()
+            .filter_map(|row| {
+                let kind = PlaceKind::find(&row.kind)?;
+                Some(Place {
+                    id: row.place_id,
+                    kind,
+                    town: row.town,
+                    name: row.name,
+                    country: row.country,
+                    region: row.region,
+                    popularity: row.popularity,
+                    aliases: row.aliases,
+                })
+            });
+        let gazetteer = Arc::new(Gazetteer::new(places.collect()));
+        *self
+            .gazetteer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = gazetteer;
+        Ok(())
+    }
+
+    /// The caller's country, the service's own for numbers from elsewhere.
+    pub fn country(&self, msisdn: &Msisdn) -> &'static Country {
+        msisdn.country().unwrap_or_else(|| self.config.home())
+    }
+
+    /// The language to begin with: the country's first that the menu speaks.
+    pub fn default_language(&self, country: &Country) -> String {
+        let spoken = &self.menu.flow.languages;
+        let fits = country
+            .languages
+            .iter()
+            .find(|language| spoken.iter().any(|known| known == *language));
+        fits.map_or_else(|| spoken[0].clone(), |language| (*language).to_owned())
+    }
+
+    /// What is spoken to somebody who chose `code`: that, or the country's default where the menus have lost it.
+    pub fn spoken(&self, code: &str, country: &Country) -> String {
+        if self.menu.flow.languages.iter().any(|known| known == code) {
+            return code.to_owned();
+        }
+        missing(code);
+        self.default_language(country)
+    }
+
+    /// Day and hour in a country.
+    pub fn local_time(&self, country: &Country) -> LocalTime {
+        let local = self.clock.now().with_timezone(&country.time_zone);
+        LocalTime {
+            today: local.date_naive(),
+            after_midnight: local.hour() < SMALL_HOURS_END,
+        }
+    }
+
+    /// What every text can show.
+    pub fn given(&self, country: &Country, service_code: &str) -> Values {
+        let today = self.local_time(country).today;
+        [
+            ("today", Value::Date(today)),
+            ("tomorrow", Value::Date(today + Days::new(1))),
+            ("yesterday", Value::Date(today - Days::new(1))),
+            ("weekend", Value::Date(weekend(today))),
+            ("service_code", Value::text(service_code)),
+            ("care_phone", Value::text(self.config.care_phone.as_str())),
+            ("country", Value::text(country.code)),
+            ("languages", Value::text(self.menu.names_spoken_in(country))),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    }
+
+    /// How to read what a caller types.
+    pub fn reader(&self, language: &str, country: &'static Country) -> Reader<'_> {
+        let own = self.menu.language(language);
+        let others = self
+            .menu
+            .languages
+            .iter()
+            .filter(|other| other.code != own.code);
+        Reader {
+            languages: std::iter::once(own).chain(others).collect(),
+            today: self.local_time(country).today,
+            country,
+        }
+    }
+
+    /// The short code that texts teach.
+    pub fn service_code(&self) -> &str {
+        &self.config.service_codes[0]
+    }
+
+    /// A text outside of the menu.
+    pub fn say(
+        &self,
+        message: Message,
+        language: &Language,
+        item: Option<&Value>,
+        country: &Country,
+    ) -> String {
+        let language = if self.messages.speaks(&language.code) {
+            language
+        } else {
+            missing(&language.code);
+            self.menu.language(&self.default_language(country))
+        };
+        self.messages.say(
+            message,
+            language,
+            item,
+            &self.given(country, self.service_code()),
+        )
+    }
+}
+
+fn missing(language: &str) {
+    metrics::counter!("menu_texts_missing_total", "language" => language.to_owned()).increment(1);
+}

@@ -1,0 +1,59 @@
+//! ReserveFlow lets a person with any phone find and book a place to sleep by dialling a short code or sending an SMS.
+//!
+//! # The way of one call
+//!
+//! ```text
+//! POST /ussd/africastalking/{token}   1*Nakuru*1*1*2*1*Mary*1
+//!   webhook::ussd     proofs of origin, body limit; then ussd::africastalking reads the form into a Call
+//!   session::turn     the same call in flight? wait for it.  3.3 s from accept to reply, whatever happens
+//!   session::store    one Redis round trip: has the turn a receipt? else claim it (lease, fencing token)
+//!   menu              pure: State + answer -> the next screen, or an action to run
+//!   session::actions  search, quote, reserve … by way of db, each effect keyed by the turn
+//!   db::reserve       one Postgres round trip: lock the nights in date order, check, take all or none,
+//!                     with reservation, event and outbox rows in the same transaction
+//!   menu::render      the screen in the caller's language, paged to the operator's septets
+//!   session::store    one Redis round trip: state and receipt, only if the claim still holds
+//!   ussd::africastalking writes "END BOOKED 4821-7736. …"
+//! jobs::outbox        claims the SMS rows, commits the claim, then sends; reports only ever raise their rank
+//! ```
+//!
+//! # Where what lives
+//!
+//! - [`ussd`], [`sms`]: wire formats, one file each behind one contract; they know nothing of menus.
+//! - [`menu`]: the flow language of `menus/`, its proof, its steps and its pages. No I/O after loading.
+//! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
+//! - [`session`]: where they meet: turns, actions, the Redis store, inbound SMS.
+//! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse.
+//! - [`jobs`]: outbox, expiry of holds, months of the calendar.
+//! - [`webhook`], [`health`], [`console`], [`routes`]: HTTP; every URL is on one page.
+//! - [`service`], [`app`], [`config`]: starting, stopping, settings.
+//! - [`embedded`]: the private Postgres and Redis of the demo and the tests.
+//! - [`simulator`]: a phone, in the browser and in the terminal, that speaks the real wire formats.
+//!
+//! # What always holds
+//!
+//! Live reservations of a property and night never exceed its units; a stay has all its nights or none; one
+//! acknowledged answer has one effect, however often and wherever it is repeated; a confirmation SMS exists if and only
+//! if its reservation is confirmed; no reply is late, longer than the screen, or without a word about booking and money.
+
+pub mod app;
+pub mod booking;
+pub mod config;
+pub mod console;
+pub mod country;
+pub mod db;
+pub mod embedded;
+pub mod health;
+pub mod jobs;
+pub mod letters;
+pub mod menu;
+pub mod phone;
+pub mod places;
+pub mod routes;
+pub mod service;
+pub mod session;
+pub mod simulator;
+pub mod sms;
+pub mod traffic;
+pub mod ussd;
+pub mod webhook;
