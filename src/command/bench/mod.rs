@@ -1,0 +1,38 @@
+//! `reserveflow bench NAME`: the service beside its floor, in the same run on the same machine.
+
+mod menu;
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+/// What is measured.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Bench {
+    /// Steps and screens in memory, on one core, beside the same dialogue as plain code.
+    Menu,
+}
+
+pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
+    match bench {
+        Bench::Menu => menu::run(),
+    }
+}
+
+/// What a target says of a measured value.
+enum Wanted {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// The closing line of a target. A missed one is said, and is no failure of the run.
+fn target(name: &str, measured: f64, wanted: Wanted) {
+    let (met, bound) = match wanted {
+        Wanted::AtLeast(bound) => (measured >= bound, format!("at least {bound}")),
+        Wanted::AtMost(bound) => (measured <= bound, format!("at most {bound}")),
+    };
+    println!(
+        "target {name}: measured {measured:.2}, wanted {bound}, {}",
+        if met { "met" } else { "missed" }
+    );
+}

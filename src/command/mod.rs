@@ -1,0 +1,8 @@
+//! One file per command.
+
+pub(crate) mod bench;
+pub(crate) mod demo;
+pub(crate) mod import;
+pub(crate) mod menus;
+pub(crate) mod migrate;
+pub(crate) mod serve;

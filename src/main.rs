@@ -1,0 +1,87 @@
+//! The command line.
+
+mod command;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use reserveflow::embedded::{SuperviseArgs, supervise};
+use reserveflow::simulator::dial::{self, DialArgs};
+
+use command::bench::Bench;
+use command::demo::DemoArgs;
+use command::import::ImportArgs;
+use command::menus::MenusCommand;
+
+/// USSD and SMS gateway that finds and books lodging from any phone.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service.
+    ///
+    /// Uses the Postgres and Redis that the configuration names (by default `$DATABASE_URL` and `$REDIS_URL`). Where one is
+    /// not named, private ones are started in the data folder and stopped with the service.
+    Serve {
+        /// The configuration file; deploy/reserveflow.yaml shows every setting.
+        #[arg(long, env = "RESERVEFLOW_CONFIG", default_value = "reserveflow.yaml")]
+        config: PathBuf,
+    },
+    /// Run the service with sample lodgings, a phone in the browser and stores of its own.
+    Demo(DemoArgs),
+    /// Be a phone: dial a short code and answer the screens.
+    Dial(DialArgs),
+    /// Look after menu files.
+    #[command(subcommand)]
+    Menus(MenusCommand),
+    /// Bring the database schema up to date.
+    Migrate {
+        /// The database.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+    },
+    /// Load places, properties or nights from CSV files: all rows, or none and every fault by line.
+    Import(ImportArgs),
+    /// Measure the service beside its floor; closes with a line per target.
+    Bench {
+        /// What is measured.
+        #[arg(value_enum)]
+        name: Bench,
+    },
+    /// Watches over one server of the private stores.
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Supervise(args) => return supervise(args),
+        Command::Menus(menus) => Ok(command::menus::run(menus)),
+        Command::Bench { name } => command::bench::run(name),
+        Command::Serve { config } => run(command::serve::run(config)),
+        Command::Demo(args) => run(command::demo::run(args)),
+        Command::Dial(args) => run(dial::run(args)),
+        Command::Migrate { database_url } => run(command::migrate::run(database_url)),
+        Command::Import(args) => run(command::import::run(args)),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("reserveflow: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(command);
+    // A prompt may still be waiting for a line.
+    runtime.shutdown_background();
+    result
+}
