@@ -1,0 +1,26 @@
+//! Behaviour on real stores, one file per area.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod aggregators;
+mod authentic;
+mod bad_input;
+mod crash;
+mod db_cancel;
+mod db_errors;
+mod db_guests;
+mod db_import;
+mod db_jobs;
+mod db_migrate;
+mod db_reserve;
+mod db_search;
+mod dialogues;
+mod embedded;
+mod lifecycle;
+mod outages;
+mod repeats;
+mod rush;
+mod simulator;
+mod sms_outbox;
+mod sms_routes;
+mod sms_webhooks;
+mod support;
