@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::action;
 use super::finding::Finding;
+use super::flow::{Ask, Choice, Flow, Kind, List, RUNS_MAX, Setting, Target, Texts};
 use super::language::Language;
-use super::load::{Ask, Choice, Flow, Kind, List, RUNS_MAX, Setting, Target, Texts};
 use super::source::Word;
 use super::step::BACK;
 use super::value::RecordType;

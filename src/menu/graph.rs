@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 
-use super::load::{Ask, Flow, Kind, Target};
+use super::flow::{Ask, Flow, Kind, Target};
 
 /// Pixels of a box and of the room around it.
 const BOX: (usize, usize) = (190, 44);

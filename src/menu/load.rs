@@ -1,162 +1,21 @@
 //! From a flow file to a flow that can be stepped: every name resolved, every text read, every fault reported.
 
-use std::collections::HashMap;
-
-use super::action::{self, Action};
+use super::action;
 use super::check;
 use super::finding::{Finding, did_you_mean};
+use super::flow::{
+    Ask, Choice, Flow, Input, Kind, List, Resume, Run, Screen, Setting, Target, Texts,
+};
 use super::language::Language;
 use super::source::{FlowFile, Map, OptionFile, Say, ScreenFile, Word};
-use super::template::{Path, Template};
+use super::template::Template;
 use super::translation::{self, Translation};
-use super::value::{LIST_LEN_MAX, RecordType, Type, Value};
+use super::value::{LIST_LEN_MAX, Type, Value};
 
 /// The most screens of one flow.
 pub const SCREENS_MAX: usize = 500;
-/// The most pieces of work between two screens.
-pub const RUNS_MAX: usize = 8;
 /// The word of `goto:` for what the caller was doing when the last session broke off.
 pub const DRAFT: &str = "draft";
-
-/// A dialogue, ready to be stepped.
-#[derive(Debug)]
-pub struct Flow {
-    /// Its name.
-    pub name: String,
-    /// The languages it speaks, the default first.
-    pub languages: Vec<String>,
-    /// The screen a dialogue begins at.
-    pub start: usize,
-    /// Where a caller is taken who dials again soon.
-    pub resume: Option<Resume>,
-    /// Where a caller is taken after so many wrong answers to one screen.
-    pub after_wrong: Option<(u8, usize)>,
-    /// The screen that takes what was dialled behind the short code, where the first screen does not.
-    pub dial: Option<usize>,
-    /// Every declared variable.
-    pub variables: Vec<(String, Type)>,
-    /// In the order of the file.
-    pub screens: Vec<Screen>,
-    /// Where each screen stands in `screens`.
-    index: HashMap<String, usize>,
-}
-
-/// The screen that offers to go on, and the variables without which there is nothing to go on with.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "said above")]
-pub struct Resume {
-    pub screen: usize,
-    pub needs: Vec<String>,
-}
-
-/// One screen.
-#[derive(Debug)]
-pub struct Screen {
-    /// Unique in its flow.
-    pub name: String,
-    /// What it does.
-    pub kind: Kind,
-    /// Its name's place in the file.
-    pub(super) at: Word,
-}
-
-/// What a screen does.
-#[derive(Debug)]
-pub enum Kind {
-    /// Says something and waits for an answer.
-    Ask(Ask),
-    /// Does a piece of work and goes on by its outcome.
-    Run(Run),
-    /// Says the last thing.
-    End(Texts),
-}
-
-/// A screen that waits for an answer.
-#[derive(Debug)]
-pub struct Ask {
-    /// What stands above the options.
-    pub say: Texts,
-    /// Numbered options, in the order of the file.
-    pub options: Vec<Choice>,
-    /// A variable that a typed answer binds, and where that leads.
-    pub input: Option<Input>,
-    /// Items of a list, numbered before the options.
-    pub list: Option<List>,
-}
-
-/// One option.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "as in the file")]
-pub struct Choice {
-    pub key: String,
-    pub label: Texts,
-    pub to: Target,
-    pub set: Vec<(String, Setting)>,
-    pub language: Option<String>,
-    pub(super) at: Word,
-}
-
-/// A typed answer.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "as in the file")]
-pub struct Input {
-    pub variable: String,
-    pub of: Type,
-    pub to: Target,
-}
-
-/// A list to pick from.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "as in the file")]
-pub struct List {
-    pub variable: String,
-    pub of: &'static RecordType,
-    pub item: Texts,
-    pub pick: String,
-    pub per_page: usize,
-    pub at_most: usize,
-    pub to: Target,
-    pub(super) at: Word,
-}
-
-/// A piece of work.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "as in the file")]
-pub struct Run {
-    pub action: &'static Action,
-    pub on: Vec<(String, Target)>,
-    pub notice: Vec<(String, Texts)>,
-    pub(super) at: Word,
-}
-
-/// Where an answer or an outcome leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// A screen.
-    Screen(usize),
-    /// Where the last session broke off.
-    Draft,
-}
-
-/// What an option binds.
-#[derive(Debug)]
-pub enum Setting {
-    /// This value.
-    Value(Value),
-    /// The value of another variable.
-    Copy(String),
-}
-
-/// One text in each language of the flow, in its order; with its place in the file.
-#[derive(Debug)]
-pub struct Texts(pub(super) Vec<(Template, Word)>);
-
-impl Texts {
-    /// The text in this language of the flow.
-    pub fn find(&self, language: usize) -> &Template {
-        &self.0[language.min(self.0.len() - 1)].0
-    }
-}
 
 const LIST_PER_PAGE: u8 = 4;
 
@@ -821,102 +680,5 @@ impl Loader<'_> {
             .map(|(_, of)| *of);
         let declared = self.file.variables.find(name).map(|of| of.value.as_str());
         Type::parse(given.or(declared)?)
-    }
-}
-
-impl Flow {
-    fn bound_texts(&mut self) {
-        let mut screens = std::mem::take(&mut self.screens);
-        for screen in &mut screens {
-            match &mut screen.kind {
-                Kind::Ask(ask) => {
-                    self.bound(&mut ask.say, None);
-                    for choice in &mut ask.options {
-                        self.bound(&mut choice.label, None);
-                    }
-                    if let Some(list) = &mut ask.list {
-                        self.bound(&mut list.item, Some(list.of));
-                    }
-                }
-                Kind::Run(run) => {
-                    for (_, texts) in &mut run.notice {
-                        self.bound(texts, None);
-                    }
-                }
-                Kind::End(texts) => self.bound(texts, None),
-            }
-        }
-        self.screens = screens;
-    }
-
-    fn bound(&self, texts: &mut Texts, item: Option<&'static RecordType>) {
-        for (template, _) in &mut texts.0 {
-            template.bound(&|path| self.type_of(path, item));
-        }
-    }
-
-    /// The type of a path in a template, an item's own fields first.
-    pub(super) fn type_of(&self, path: &Path, item: Option<&'static RecordType>) -> Option<Type> {
-        let field_of = |record: &'static RecordType, name: &str| {
-            record
-                .fields
-                .iter()
-                .find(|(field, _)| *field == name)
-                .map(|(_, of)| *of)
-        };
-        match &path.field {
-            Some(field) => match self.variable(&path.variable)? {
-                Type::Record(record) => field_of(record, field),
-                _ => None,
-            },
-            None => item
-                .and_then(|record| field_of(record, &path.variable))
-                .or_else(|| self.variable(&path.variable)),
-        }
-    }
-
-    fn variable(&self, name: &str) -> Option<Type> {
-        let declared = self
-            .variables
-            .iter()
-            .find(|(variable, _)| variable == name)
-            .map(|(_, of)| *of);
-        declared.or_else(|| {
-            action::GIVEN
-                .iter()
-                .find(|(given, _)| *given == name)
-                .and_then(|(_, of)| Type::parse(of))
-        })
-    }
-
-    /// The screen with this name.
-    pub fn screen(&self, name: &str) -> Option<usize> {
-        self.index.get(name).copied()
-    }
-
-    /// Whether this way leads to work that changes something outside the dialogue.
-    pub fn commits(&self, target: Target) -> bool {
-        match target {
-            Target::Screen(to) => self.worked_through(to).any(|run| run.action.commits),
-            Target::Draft => false,
-        }
-    }
-
-    /// Every piece of work that entering this screen can lead through before something is asked.
-    fn worked_through(&self, screen: usize) -> impl Iterator<Item = &Run> {
-        let (mut runs, mut seen, mut next) =
-            (Vec::new(), vec![false; self.screens.len()], vec![screen]);
-        while let Some(at) = next.pop() {
-            if let Kind::Run(run) = &self.screens[at].kind
-                && !std::mem::replace(&mut seen[at], true)
-            {
-                next.extend(run.on.iter().filter_map(|(_, target)| match target {
-                    Target::Screen(to) => Some(*to),
-                    Target::Draft => None,
-                }));
-                runs.push(run);
-            }
-        }
-        runs.into_iter()
     }
 }

@@ -6,6 +6,7 @@ mod check;
 pub mod date;
 pub mod files;
 pub mod finding;
+pub mod flow;
 pub mod graph;
 pub mod input;
 pub mod language;
@@ -21,8 +22,8 @@ pub mod translation;
 pub mod value;
 pub mod word;
 
+use flow::Flow;
 use language::Language;
-use load::Flow;
 
 use crate::country::Country;
 

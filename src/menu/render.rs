@@ -1,7 +1,7 @@
 //! What a phone shows of a state: notice, text, the entries that fit, and the navigation line. Pure.
 
 use super::Menu;
-use super::load::{Ask, Choice, Kind, List};
+use super::flow::{Ask, Choice, Kind, List};
 use super::step::{BACK, HOME, MORE, PREVIOUS, State};
 use super::template::{Filling, Template};
 use super::value::{Value, Values};

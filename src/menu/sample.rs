@@ -3,7 +3,7 @@
 use chrono::{Days, NaiveDate};
 
 use super::action::{self, Outcome};
-use super::load::Flow;
+use super::flow::Flow;
 use super::value::{RecordType, Type, Value, Values};
 use crate::booking::money::{Currency, Money};
 

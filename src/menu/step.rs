@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Menu;
 use super::action::Action;
+use super::flow::{Ask, Choice, Flow, Input, Kind, List, Setting, Target};
 use super::input::{Reader, key};
 use super::language::Wrong;
-use super::load::{Ask, Choice, Flow, Input, Kind, List, Setting, Target};
 use super::value::{Type, Value, Values};
 
 /// The answer that goes back one screen.

@@ -11,7 +11,7 @@ use crate::country::Country;
 use crate::db::effect::Turn;
 use crate::db::guests::{self, Caller};
 use crate::db::{DbError, reservations};
-use crate::menu::load::RUNS_MAX;
+use crate::menu::flow::RUNS_MAX;
 use crate::menu::messages::Message;
 use crate::menu::step::{State, Step, World};
 use crate::menu::value::{Type, Values};

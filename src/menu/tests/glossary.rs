@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::menu::files;
-use crate::menu::load::{Flow, Kind, Texts};
+use crate::menu::flow::{Flow, Kind, Texts};
 use crate::menu::template::Template;
 
 use super::shipped;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::menu::Menu;
-use crate::menu::load::{Ask, Kind};
+use crate::menu::flow::{Ask, Kind};
 use crate::menu::step::{BACK, HOME, State, Step, World};
 use crate::menu::value::{LIST_LEN_MAX, Type, Value, Values};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::menu::load::Kind;
+use crate::menu::flow::Kind;
 use crate::menu::source::{FlowFile, Map, Say};
 use crate::menu::template::Template;
 
