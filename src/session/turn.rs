@@ -241,7 +241,7 @@ impl Session {
                     position: at,
                     state: None,
                 };
-                Ok(self.worked(after, state, false))
+                Ok(self.worked(after, state, &given, false))
             }
             Said::Dialled(ahead) => {
                 let live = dialogue.is_some_and(|before| before.state.is_some());
@@ -274,7 +274,7 @@ impl Session {
             position: position(ahead),
             state: None,
         };
-        Ok(self.worked(after, state, true))
+        Ok(self.worked(after, state, &given, true))
     }
 
     /// The dialogue after its next answer. The code is what was dialled, whatever the call says.
@@ -298,7 +298,7 @@ impl Session {
             state: None,
             ..before
         };
-        Ok(self.worked(after, state, false))
+        Ok(self.worked(after, state, &given, false))
     }
 
     /// The state after a call that tells all answers so far.
@@ -350,9 +350,8 @@ impl Session {
     }
 
     /// What comes of a turn that led to `state`, which `after` does not hold yet.
-    fn worked(&self, after: Dialogue, state: State, begins: bool) -> Worked {
-        let given = self.app.given(self.country, &after.service_code);
-        let page = self.app.menu.page(&state, &given);
+    fn worked(&self, after: Dialogue, state: State, given: &Values, begins: bool) -> Worked {
+        let page = self.app.menu.page(&state, given);
         let draft = match (self.app.menu.draft(&state), page.ends) {
             (_, true) => Draft::Close,
             (Some(state), false) => Draft::Save(Box::new(Resume {
