@@ -197,8 +197,8 @@ impl Session {
                 {
                     Ok(true) => {}
                     Ok(false) => {
-                        if let Opened::Answered(receipt) =
-                            store.open(&self.key, &self.identity).await?
+                        if let Ok(Opened::Answered(receipt)) =
+                            store.open(&self.key, &self.identity).await
                         {
                             return Ok(receipt);
                         }
