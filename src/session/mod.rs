@@ -1,10 +1,13 @@
 //! Where aggregators, menus, bookings and stores meet: one call in, one reply out, one effect at most.
 
 pub mod actions;
+mod answers;
 pub mod coalesce;
+mod dialogue;
 pub mod error;
 pub mod keeper;
 pub mod records;
+mod resume;
 pub mod sms;
 pub mod store;
 pub mod turn;

@@ -3,26 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use uuid::Uuid;
-
 use crate::app::App;
 use crate::country::Country;
-use crate::db::effect::Turn;
-use crate::db::guests::{self, Caller};
-use crate::db::{DbError, reservations};
-use crate::menu::flow::RUNS_MAX;
 use crate::menu::messages::Message;
-use crate::menu::step::{State, Step, World};
-use crate::menu::value::{Type, Values};
 use crate::phone::Msisdn;
-use crate::session::actions::{self, Work};
 use crate::session::coalesce::Coalesced;
 use crate::session::error::TurnError;
-use crate::session::keeper::{Draft, Memory, Resume};
-use crate::session::store::{Dialogue, HOPS_MAX, Identity, Opened, Receipt, SessionKey};
-use crate::ussd::transcript::{Hop, hop, position};
-use crate::ussd::{Aggregator, Call, INPUT_CHARS_MAX, Reply, Said};
+use crate::session::keeper::Memory;
+use crate::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey};
+use crate::ussd::{Aggregator, Call, Reply, Said};
 
 /// From accepting a call to its reply: the shortest wait known of an aggregator is 5 s.
 pub const REPLY_MAX: Duration = Duration::from_millis(3_300);
@@ -135,13 +124,14 @@ fn why(error: &TurnError) -> &'static str {
     }
 }
 
-struct Session {
-    app: Arc<App>,
-    country: &'static Country,
-    aggregator: &'static dyn Aggregator,
-    key: SessionKey,
+/// A call and what its turn is worked on with.
+pub(super) struct Session {
+    pub(super) app: Arc<App>,
+    pub(super) country: &'static Country,
+    pub(super) aggregator: &'static dyn Aggregator,
+    pub(super) key: SessionKey,
     identity: Identity,
-    call: Call,
+    pub(super) call: Call,
 }
 
 /// Who works on a turn.
@@ -156,12 +146,12 @@ enum Claim {
 }
 
 /// A dialogue after its answer, and what its caller is remembered by.
-struct Worked {
-    dialogue: Dialogue,
-    receipt: Receipt,
-    memory: Memory,
+pub(super) struct Worked {
+    pub(super) dialogue: Dialogue,
+    pub(super) receipt: Receipt,
+    pub(super) memory: Memory,
     /// Whether it is the dialogue's first turn, whatever was said under its session id before.
-    begins: bool,
+    pub(super) begins: bool,
 }
 
 impl Session {
@@ -222,363 +212,5 @@ impl Session {
                 Opened::Running => return Err(TurnError::Running),
             }
         }
-    }
-
-    async fn work(&self, mut dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
-        // The menus may have changed since.
-        if let Some(state) = dialogue.as_mut().and_then(|before| before.state.as_mut()) {
-            state.language = self.app.spoken(&state.language, self.country);
-        }
-        match &self.call.said {
-            Said::Transcript(transcript) => {
-                let at = position(transcript);
-                let given = self.app.given(self.country, self.service_code());
-                let state = self.transcribed(dialogue, transcript, at, &given).await?;
-                let after = Dialogue {
-                    begun: String::new(),
-                    service_code: self.service_code().to_owned(),
-                    transcript: transcript.clone(),
-                    position: at,
-                    state: None,
-                };
-                Ok(self.worked(after, state, &given, false))
-            }
-            Said::Dialled(ahead) => {
-                let live = dialogue.is_some_and(|before| before.state.is_some());
-                if live && self.aggregator.encode_known(&self.call).is_some() {
-                    return Err(TurnError::Known);
-                }
-                self.dialled(ahead).await
-            }
-            Said::Answered { input, .. } => {
-                self.answered(dialogue.ok_or(TurnError::Over)?, input).await
-            }
-            Said::Either { input, ahead } => {
-                match dialogue.filter(|before| before.state.is_some()) {
-                    Some(before) => self.answered(before, input).await,
-                    None => self.dialled(ahead.as_ref().ok_or(TurnError::Over)?).await,
-                }
-            }
-        }
-    }
-
-    /// A dialogue that begins, whatever was said under its session id before.
-    async fn dialled(&self, ahead: &str) -> Result<Worked, TurnError> {
-        let begun = Uuid::new_v4().simple().to_string();
-        let given = self.app.given(self.country, self.service_code());
-        let state = self.first(ahead, &begun, &given).await?;
-        let after = Dialogue {
-            begun,
-            service_code: self.service_code().to_owned(),
-            transcript: ahead.to_owned(),
-            position: position(ahead),
-            state: None,
-        };
-        Ok(self.worked(after, state, &given, true))
-    }
-
-    /// The dialogue after its next answer. The code is what was dialled, whatever the call says.
-    async fn answered(&self, before: Dialogue, input: &str) -> Result<Worked, TurnError> {
-        let mut state = before.state.ok_or(TurnError::Over)?;
-        let at = before.position + 1;
-        if at > HOPS_MAX {
-            return Err(TurnError::Over);
-        }
-        let given = self.app.given(self.country, &before.service_code);
-        let turn = self.turn_at(at, &before.begun);
-        self.step(&mut state, input, &turn, &given).await?;
-        let joint = if before.transcript.is_empty() {
-            ""
-        } else {
-            "*"
-        };
-        let after = Dialogue {
-            transcript: format!("{}{joint}{input}", before.transcript),
-            position: at,
-            state: None,
-            ..before
-        };
-        Ok(self.worked(after, state, &given, false))
-    }
-
-    /// The state after a call that tells all answers so far.
-    async fn transcribed(
-        &self,
-        dialogue: Option<Dialogue>,
-        transcript: &str,
-        at: i32,
-        given: &Values,
-    ) -> Result<State, TurnError> {
-        if at > HOPS_MAX {
-            return Err(TurnError::Over);
-        }
-        let (previous, state) = match dialogue {
-            Some(dialogue) => (Some(dialogue.transcript), dialogue.state),
-            None => (None, None),
-        };
-        match hop(previous.as_deref(), transcript) {
-            Hop::First { input } => self.first(input, "", given).await,
-            Hop::Reply { input } => {
-                let mut state = state.ok_or(TurnError::Over)?;
-                self.replies(&mut state, input, at, given).await?;
-                Ok(state)
-            }
-            Hop::Repeat => state.ok_or(TurnError::Over),
-            // Its receipt would have been found: it is too old to be kept.
-            Hop::Late => Err(TurnError::Over),
-            Hop::Mismatch { input } => {
-                tracing::warn!(
-                    aggregator = self.aggregator.name(),
-                    "a transcript does not follow the one before"
-                );
-                metrics::counter!("transcripts_mismatched_total", "aggregator" => self.aggregator.name())
-                    .increment(1);
-                let mut state = state.ok_or(TurnError::Over)?;
-                self.replay(&mut state, &[input], &self.turn_at(at, ""), given)
-                    .await?;
-                Ok(state)
-            }
-        }
-    }
-
-    fn service_code(&self) -> &str {
-        if self.call.service_code.is_empty() {
-            self.app.service_code()
-        } else {
-            &self.call.service_code
-        }
-    }
-
-    /// What comes of a turn that led to `state`, which `after` does not hold yet.
-    fn worked(&self, after: Dialogue, state: State, given: &Values, begins: bool) -> Worked {
-        let page = self.app.menu.page(&state, given);
-        let draft = match (self.app.menu.draft(&state), page.ends) {
-            (_, true) => Draft::Close,
-            (Some(state), false) => Draft::Save(Box::new(Resume {
-                session: self.key.clone(),
-                transcript: after.transcript.clone(),
-                state,
-                over: false,
-            })),
-            (None, false) => Draft::Keep,
-        };
-        let mut memory = Memory {
-            language: Some(state.language.clone()),
-            ..Memory::default()
-        };
-        // Not before there is a draft to go on from: a dialogue that is gone through again must find what it found.
-        if draft != Draft::Keep {
-            let text = |name: &str, field: Option<&str>| {
-                let value = state.values.get(name)?;
-                let text = field
-                    .map_or(Some(value), |field| value.field(field))?
-                    .as_text()?;
-                Some(text.to_owned())
-            };
-            memory.name = text("name", None).filter(|_| !state.values.contains_key("friend"));
-            memory.places = text("place", Some("id")).into_iter().collect();
-        }
-        memory.draft = draft;
-        Worked {
-            dialogue: Dialogue {
-                state: (!page.ends).then_some(state),
-                ..after
-            },
-            receipt: Receipt {
-                ends: page.ends,
-                text: page.text,
-            },
-            memory,
-            begins,
-        }
-    }
-
-    /// A new dialogue, or one whose state was lost: it goes on from what was kept behind its replies, else what was
-    /// typed so far is gone through again, without effects.
-    async fn first(&self, input: &str, begun: &str, given: &Values) -> Result<State, TurnError> {
-        let caller = self.caller().await?;
-        let language = caller
-            .guest
-            .as_ref()
-            .and_then(|guest| guest.language.as_deref())
-            .map_or_else(
-                || self.app.default_language(self.country),
-                |code| self.app.spoken(code, self.country),
-            );
-        let resume = caller
-            .draft
-            .and_then(|draft| serde_json::from_value::<Resume>(draft).ok());
-        if input.is_empty() {
-            let offered = resume
-                .filter(|resume| !resume.over && self.is_ahead(&resume.state))
-                .and_then(|resume| self.app.menu.offer(resume.state, &language));
-            return Ok(offered.unwrap_or_else(|| self.app.menu.begin(&language)));
-        }
-        if let Some(Resume {
-            transcript,
-            mut state,
-            ..
-        }) = resume.filter(|resume| begun.is_empty() && resume.session == self.key)
-        {
-            let at = position(input);
-            match hop(Some(&transcript), input) {
-                Hop::Repeat => return Ok(state),
-                Hop::Reply { input } => {
-                    self.replies(&mut state, input, at, given).await?;
-                    return Ok(state);
-                }
-                _ => {}
-            }
-        }
-        let mut state = self.app.menu.begin(&language);
-        let answers: Vec<_> = input.split('*').collect();
-        self.app.menu.dial(&mut state, answers[0]);
-        self.replay(&mut state, &answers, &self.turn_at(1, begun), given)
-            .await?;
-        Ok(state)
-    }
-
-    async fn caller(&self) -> Result<Caller, TurnError> {
-        // First what waits to be written: it may be written, and gone from there, while the database answers.
-        let pending = self.app.keeper.pending(&self.call.msisdn);
-        let client = self.app.pool.get().await.map_err(DbError::from)?;
-        let mut caller = guests::find_caller(&client, &self.call.msisdn).await?;
-        if let Some(language) = pending.language {
-            caller.guest.get_or_insert_default().language = Some(language);
-        }
-        match pending.draft {
-            Draft::Keep => {}
-            Draft::Close => {
-                if let Some(Value::Object(draft)) = &mut caller.draft {
-                    draft.insert("over".to_owned(), Value::Bool(true));
-                }
-            }
-            Draft::Save(draft) => caller.draft = serde_json::to_value(draft).ok(),
-        }
-        Ok(caller)
-    }
-
-    /// Whether the nights of a draft can still be slept.
-    fn is_ahead(&self, draft: &State) -> bool {
-        let today = self.app.local_time(self.country).today;
-        draft
-            .values
-            .get("check_in")
-            .and_then(|date| date.as_date())
-            .is_some_and(|date| date >= today)
-    }
-
-    /// What one call added: one answer, or several where calls were missed. `at` is the position of the last.
-    async fn replies(
-        &self,
-        state: &mut State,
-        input: &str,
-        at: i32,
-        given: &Values,
-    ) -> Result<(), TurnError> {
-        let answers: Vec<_> = input.split('*').collect();
-        let takes_words = matches!(
-            self.app.menu.asks_for(state),
-            Some(Type::Text(_) | Type::Name)
-        );
-        if answers.len() == 1 || takes_words || input.trim_matches('*').is_empty() {
-            return self.step(state, input, &self.turn_at(at, ""), given).await;
-        }
-        let first = at - i32::try_from(answers.len()).unwrap_or(i32::MAX) + 1;
-        self.replay(state, &answers, &self.turn_at(first, ""), given)
-            .await
-    }
-
-    /// Goes through answers that were not given to a screen of this dialogue: never past an answer that commits, unless
-    /// what it committed then is on record.
-    async fn replay(
-        &self,
-        state: &mut State,
-        answers: &[&str],
-        first: &Turn,
-        given: &Values,
-    ) -> Result<(), TurnError> {
-        for (answer, position) in answers.iter().zip(first.position..) {
-            let turn = Turn {
-                position,
-                ..first.clone()
-            };
-            if self.app.menu.commits(state, answer) && !self.has_made(&turn).await? {
-                return Ok(());
-            }
-            self.step(state, answer, &turn, given).await?;
-            if self.app.menu.page(state, given).ends {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether this very call may have booked before. Calls that do not tell all answers have no position without their
-    /// dialogue, so that nobody can know.
-    async fn may_have_booked(&self) -> bool {
-        match &self.call.said {
-            Said::Transcript(transcript) => {
-                let turn = self.turn_at(position(transcript), "");
-                turn.position > 0 && self.has_made(&turn).await.unwrap_or(false)
-            }
-            Said::Dialled(_) => false,
-            Said::Answered { .. } | Said::Either { .. } => true,
-        }
-    }
-
-    async fn has_made(&self, turn: &Turn) -> Result<bool, TurnError> {
-        let client = self.app.pool.get().await.map_err(DbError::from)?;
-        let made = reservations::find_by_dialogue(&client, &turn.door, &turn.session).await?;
-        Ok(made.is_some_and(|(_, made_at)| made_at == turn.position))
-    }
-
-    /// The name of a turn in Postgres: the same after a crash and on every instance, and never again in a later dialogue.
-    fn turn_at(&self, position: i32, begun: &str) -> Turn {
-        let joint = if begun.is_empty() { "" } else { "/" };
-        Turn {
-            door: self.aggregator.name().to_owned(),
-            session: format!(
-                "{}/{}{joint}{begun}",
-                self.call.session,
-                self.call.msisdn.digits()
-            ),
-            position,
-        }
-    }
-
-    async fn step(
-        &self,
-        state: &mut State,
-        input: &str,
-        turn: &Turn,
-        given: &Values,
-    ) -> Result<(), TurnError> {
-        let typed: String = input.chars().take(INPUT_CHARS_MAX).collect();
-        let reader = self.app.reader(&state.language, self.country);
-        let world = World {
-            given,
-            reader: &reader,
-        };
-        let mut step = self.app.menu.answer(state, &typed, &world);
-        for _ in 0..RUNS_MAX {
-            let Step::Run(action) = step else {
-                return Ok(());
-            };
-            let work = Work {
-                app: &self.app,
-                country: self.country,
-                msisdn: &self.call.msisdn,
-                turn,
-                channel: "ussd",
-                state: &*state,
-            };
-            let done = actions::run(action, &work).await?;
-            step = self
-                .app
-                .menu
-                .resume(state, done.outcome, done.binds, &world);
-        }
-        Ok(())
     }
 }

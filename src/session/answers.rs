@@ -1,0 +1,129 @@
+//! Answers, one after the other, and the actions that they run: never an effect for an answer that was not given to a
+//! screen.
+
+use crate::db::effect::Turn;
+use crate::db::{DbError, reservations};
+use crate::menu::flow::RUNS_MAX;
+use crate::menu::step::{State, Step, World};
+use crate::menu::value::{Type, Values};
+use crate::session::actions::{self, Work};
+use crate::session::error::TurnError;
+use crate::session::turn::Session;
+use crate::ussd::transcript::position;
+use crate::ussd::{INPUT_CHARS_MAX, Said};
+
+impl Session {
+    /// What one call added: one answer, or several where calls were missed. `at` is the position of the last.
+    pub(super) async fn replies(
+        &self,
+        state: &mut State,
+        input: &str,
+        at: i32,
+        given: &Values,
+    ) -> Result<(), TurnError> {
+        let answers: Vec<_> = input.split('*').collect();
+        let takes_words = matches!(
+            self.app.menu.asks_for(state),
+            Some(Type::Text(_) | Type::Name)
+        );
+        if answers.len() == 1 || takes_words || input.trim_matches('*').is_empty() {
+            return self.step(state, input, &self.turn_at(at, ""), given).await;
+        }
+        let first = at - i32::try_from(answers.len()).unwrap_or(i32::MAX) + 1;
+        self.replay(state, &answers, &self.turn_at(first, ""), given)
+            .await
+    }
+
+    /// Goes through answers that were not given to a screen of this dialogue: never past an answer that commits, unless
+    /// what it committed then is on record.
+    pub(super) async fn replay(
+        &self,
+        state: &mut State,
+        answers: &[&str],
+        first: &Turn,
+        given: &Values,
+    ) -> Result<(), TurnError> {
+        for (answer, position) in answers.iter().zip(first.position..) {
+            let turn = Turn {
+                position,
+                ..first.clone()
+            };
+            if self.app.menu.commits(state, answer) && !self.has_made(&turn).await? {
+                return Ok(());
+            }
+            self.step(state, answer, &turn, given).await?;
+            if self.app.menu.page(state, given).ends {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this very call may have booked before. Calls that do not tell all answers have no position without their
+    /// dialogue, so that nobody can know.
+    pub(super) async fn may_have_booked(&self) -> bool {
+        match &self.call.said {
+            Said::Transcript(transcript) => {
+                let turn = self.turn_at(position(transcript), "");
+                turn.position > 0 && self.has_made(&turn).await.unwrap_or(false)
+            }
+            Said::Dialled(_) => false,
+            Said::Answered { .. } | Said::Either { .. } => true,
+        }
+    }
+
+    pub(super) async fn has_made(&self, turn: &Turn) -> Result<bool, TurnError> {
+        let client = self.app.pool.get().await.map_err(DbError::from)?;
+        let made = reservations::find_by_dialogue(&client, &turn.door, &turn.session).await?;
+        Ok(made.is_some_and(|(_, made_at)| made_at == turn.position))
+    }
+
+    /// The name of a turn in Postgres: the same after a crash and on every instance, and never again in a later dialogue.
+    pub(super) fn turn_at(&self, position: i32, begun: &str) -> Turn {
+        let joint = if begun.is_empty() { "" } else { "/" };
+        Turn {
+            door: self.aggregator.name().to_owned(),
+            session: format!(
+                "{}/{}{joint}{begun}",
+                self.call.session,
+                self.call.msisdn.digits()
+            ),
+            position,
+        }
+    }
+
+    pub(super) async fn step(
+        &self,
+        state: &mut State,
+        input: &str,
+        turn: &Turn,
+        given: &Values,
+    ) -> Result<(), TurnError> {
+        let typed: String = input.chars().take(INPUT_CHARS_MAX).collect();
+        let reader = self.app.reader(&state.language, self.country);
+        let world = World {
+            given,
+            reader: &reader,
+        };
+        let mut step = self.app.menu.answer(state, &typed, &world);
+        for _ in 0..RUNS_MAX {
+            let Step::Run(action) = step else {
+                return Ok(());
+            };
+            let work = Work {
+                app: &self.app,
+                country: self.country,
+                msisdn: &self.call.msisdn,
+                turn,
+                channel: "ussd",
+                state: &*state,
+            };
+            let done = actions::run(action, &work).await?;
+            step = self
+                .app
+                .menu
+                .resume(state, done.outcome, done.binds, &world);
+        }
+        Ok(())
+    }
+}
