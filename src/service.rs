@@ -106,6 +106,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(worker.run(stopped.clone()));
     jobs.spawn(jobs::sms::run(app.clone(), http, stopped.clone()));
     jobs.spawn(jobs::holds::run(pool.clone(), stopped.clone()));
+    jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn({

@@ -72,15 +72,19 @@ impl Status {
         )
     }
 
-    /// Whether its nights are taken from others.
-    pub fn is_live(self) -> bool {
+    /// Whether its nights are taken from others. Those of a stay that is over stay taken: they were slept.
+    pub fn takes_nights(self) -> bool {
         matches!(
             self,
-            Status::Held | Status::Paying | Status::Confirmed | Status::CheckedIn
+            Status::Held
+                | Status::Paying
+                | Status::Confirmed
+                | Status::CheckedIn
+                | Status::Completed
         )
     }
 
-    /// Whether `next` may follow directly.
+    /// Whether `next` may follow directly. The table `reservation_move` holds the database to the same.
     pub fn may_become(self, next: Status) -> bool {
         use Status::{
             Cancelled, CheckedIn, Completed, Confirmed, Expired, Held, NoShow, Paying, RefundDue,

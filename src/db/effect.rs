@@ -16,6 +16,13 @@ pub struct Turn {
     pub position: i32,
 }
 
+impl Turn {
+    /// As a unique key: `door/session/position`.
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", self.door, self.session, self.position)
+    }
+}
+
 /// Who did something, for the reservation's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause<'a> {
@@ -30,7 +37,7 @@ pub struct Cause<'a> {
 /// An SMS that is written with what it tells, and sent afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Draft {
-    /// What it tells; the same kind goes to the same number once per reservation.
+    /// What it tells; the same kind goes to the same number once per reservation and its dates.
     pub kind: &'static str,
     /// Who gets it.
     pub msisdn: Msisdn,

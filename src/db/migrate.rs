@@ -211,9 +211,13 @@ mod tests {
     fn every_file_is_numbered_and_opens_with_a_comment() {
         let files = embedded();
         assert!(!files.is_empty());
+        let number = |file: &Migration| file.name.split_once('_').map(|(number, _)| number.len());
         for (place, file) in files.iter().enumerate() {
+            assert_eq!(number(file), Some(4), "{}", file.name);
             assert!(
-                file.name.starts_with(&format!("{:04}_", place + 1)),
+                files[place + 1..]
+                    .iter()
+                    .all(|later| later.name[..4] > file.name[..4]),
                 "{}",
                 file.name
             );

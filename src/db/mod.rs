@@ -16,6 +16,7 @@ pub mod effect;
 pub mod guests;
 pub mod holds;
 pub mod inventory;
+pub mod life;
 pub mod migrate;
 pub mod outbox;
 pub mod partitions;

@@ -24,12 +24,11 @@ pub async fn insert_reply(
              values ($1, $2, $3, $4, $5) on conflict (turn) where turn is not null do nothing",
         )
         .await?;
-    let name = format!("{}/{}/{}", turn.door, turn.session, turn.position);
     client
         .execute(
             &statement,
             &[
-                &name,
+                &turn.key(),
                 &draft.kind,
                 &draft.msisdn.as_str(),
                 &draft.text,

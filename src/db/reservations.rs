@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::effect::{Cause, Draft};
+use super::effect::{Cause, Draft, Turn};
 use super::{DbError, read_currency, read_msisdn, unknown};
 use crate::booking::code::Code;
 use crate::booking::money::Money;
@@ -68,14 +68,37 @@ pub struct Reservation {
     pub hold_expires_at: Option<DateTime<Utc>>,
     /// Of the property.
     pub time_zone: Tz,
+    /// How often its dates were changed.
+    pub changes: i32,
+    /// What goes back to the guest after it was paid and cancelled.
+    pub refund: Money,
+}
+
+/// Who cancels what, and what they were told that it costs.
+#[derive(Debug, Clone)]
+pub struct Cancel<'a> {
+    /// The reservation.
+    pub id: Uuid,
+    /// Now.
+    pub at: DateTime<Utc>,
+    /// In minor units. Guests pay [`find_cancel_cost`], others nothing.
+    pub cost_shown: i64,
+    /// The turn that asks for it.
+    pub turn: &'a Turn,
+    /// For the history; `who` decides who pays.
+    pub cause: &'a Cause<'a>,
+    /// Messages that tell of it.
+    pub drafts: &'a [Draft],
 }
 
 /// What became of a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancelled {
-    /// Cancelled now; its nights are free again.
+    /// Cancelled now, or by this turn before; its nights are free again.
     Done(Reservation),
-    /// The time to cancel is over, or the guest is there. Nothing was written.
+    /// It costs this now, which is not what was shown. Nothing was written.
+    Costs(Reservation, Money),
+    /// A payment is under way, or the guest is there. Nothing was written.
     TooLate(Reservation),
     /// Its nights went back before: cancelled or expired. Nothing was written.
     AlreadyCancelled(Reservation),
@@ -130,6 +153,25 @@ pub async fn find_by_code(
         .transpose()
 }
 
+/// The reservation with this code, whoever asks: for the operator.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn find_any(
+    client: &impl GenericClient,
+    code: &Code,
+) -> Result<Option<Reservation>, DbError> {
+    let statement = client
+        .prepare_cached("select * from reservation_shown where code = $1")
+        .await?;
+    client
+        .query_opt(&statement, &[&code.digits()])
+        .await?
+        .as_ref()
+        .map(from_row)
+        .transpose()
+}
+
 /// The last reservation that a dialogue made, and the position of its turn.
 ///
 /// # Errors
@@ -152,32 +194,66 @@ pub async fn find_by_dialogue(
         .transpose()
 }
 
-/// Cancels a held or confirmed reservation, gives its nights back once, and writes event and messages with it. A
-/// confirmed one can be cancelled while `at` is `cancel_hours` before check-in or earlier, an unpaid hold always.
+/// What a guest is charged who cancels at this moment, in minor units: nothing for a hold and until `cancel_hours` before
+/// check-in, then the first night. `None`: there is no such reservation.
 ///
 /// # Errors
-/// [`DbError`]; nothing is half done, and calling again is harmless.
-pub async fn cancel(
+/// [`DbError`].
+pub async fn find_cancel_cost(
     client: &impl GenericClient,
     id: Uuid,
     at: DateTime<Utc>,
-    cause: &Cause<'_>,
-    drafts: &[Draft],
-) -> Result<Cancelled, DbError> {
-    let outbox = serde_json::to_value(drafts).map_err(|e| DbError::Refused(e.into()))?;
+) -> Result<Option<i64>, DbError> {
     let statement = client
         .prepare_cached(
-            "select c.outcome, (c.shown).* from cancel_reservation($1, $2, $3, $4, $5, $6) c",
+            "select cancel_cost(r, $2) as cost from reservation r where r.reservation_id = $1",
+        )
+        .await?;
+    let row = client.query_opt(&statement, &[&id, &at]).await?;
+    Ok(row.map(|row| row.try_get("cost")).transpose()?)
+}
+
+/// Cancels a held or confirmed reservation, gives its nights back once, and writes event and messages with it. What was
+/// paid for it is then due to go back, less the cost.
+///
+/// # Errors
+/// [`DbError`]; nothing is half done, and the same turn again tells what happened.
+pub async fn cancel(
+    client: &impl GenericClient,
+    cancel: &Cancel<'_>,
+) -> Result<Cancelled, DbError> {
+    let outbox = serde_json::to_value(cancel.drafts).map_err(|e| DbError::Refused(e.into()))?;
+    let statement = client
+        .prepare_cached(
+            "select c.outcome, c.cost, (c.shown).*
+             from cancel_reservation($1, $2, $3, $4, $5, $6, $7, $8) c",
         )
         .await?;
     let row = client
         .query_one(
             &statement,
-            &[&id, &at, &cause.who, &cause.channel, &cause.why, &outbox],
+            &[
+                &cancel.id,
+                &cancel.at,
+                &cancel.cost_shown,
+                &cancel.cause.who,
+                &cancel.cause.channel,
+                &cancel.cause.why,
+                &cancel.turn.key(),
+                &outbox,
+            ],
         )
         .await?;
     Ok(match row.try_get("outcome")? {
-        "done" => Cancelled::Done(from_row(&row)?),
+        "done" | "again" => Cancelled::Done(from_row(&row)?),
+        "costs" => {
+            let reservation = from_row(&row)?;
+            let cost = Money {
+                minor: row.try_get("cost")?,
+                currency: reservation.total.currency,
+            };
+            Cancelled::Costs(reservation, cost)
+        }
         "too_late" => Cancelled::TooLate(from_row(&row)?),
         "already_cancelled" => Cancelled::AlreadyCancelled(from_row(&row)?),
         "not_found" => Cancelled::NotFound,
@@ -224,5 +300,10 @@ pub(super) fn from_row(row: &Row) -> Result<Reservation, DbError> {
             .try_get::<_, &str>("time_zone")?
             .parse()
             .map_err(|_| unknown("time_zone"))?,
+        changes: row.try_get("changes")?,
+        refund: Money {
+            minor: row.try_get("refund")?,
+            currency,
+        },
     })
 }

@@ -5,3 +5,4 @@ pub mod outbox;
 pub mod partitions;
 pub mod places;
 pub mod sms;
+pub mod stays;

@@ -14,7 +14,7 @@ use crate::booking::stay::Stay;
 use crate::country::Country;
 use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::reserve::{Booking, Reserved};
-use crate::db::{self, DbError, call_backs, guests, replies, reservations, reserve, search};
+use crate::db::{DbError, call_backs, guests, replies, reservations, reserve, search};
 use crate::menu::action::Action;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
@@ -516,15 +516,17 @@ impl Work<'_> {
                 &client,
                 &reservation,
                 self.language(),
+                self.turn,
                 &self.cause("cancelled by the guest"),
             )
             .await?
             {
                 reservations::Cancelled::Done(_) => "cancelled",
-                // The same turn once more has to read the same; the row tells that it was this guest who gave it up.
-                reservations::Cancelled::AlreadyCancelled(_) => "gone",
-                reservations::Cancelled::TooLate(_) => "too_late",
-                reservations::Cancelled::NotFound => "gone",
+                reservations::Cancelled::AlreadyCancelled(_)
+                | reservations::Cancelled::NotFound => "gone",
+                reservations::Cancelled::Costs(..) | reservations::Cancelled::TooLate(_) => {
+                    "too_late"
+                }
             },
         ))
     }
@@ -560,6 +562,7 @@ pub async fn give_up(
     client: &impl deadpool_postgres::GenericClient,
     reservation: &reservations::Reservation,
     language: &Language,
+    turn: &Turn,
     cause: &Cause<'_>,
 ) -> Result<reservations::Cancelled, DbError> {
     let country = app.country(&reservation.msisdn);
@@ -591,8 +594,15 @@ pub async fn give_up(
         &reservation.host_msisdn,
         host_language,
     ));
-    let cancelled =
-        db::reservations::cancel(client, reservation.id, app.clock.now(), cause, &drafts).await?;
+    let cancel = reservations::Cancel {
+        id: reservation.id,
+        at: app.clock.now(),
+        cost_shown: 0,
+        turn,
+        cause,
+        drafts: &drafts,
+    };
+    let cancelled = reservations::cancel(client, &cancel).await?;
     app.outbox.notify_one();
     Ok(cancelled)
 }

@@ -146,10 +146,18 @@ impl Answer<'_> {
             channel: "sms",
             why: "cancelled by the guest",
         };
-        match actions::give_up(self.app, self.client, &reservation, language, &cause).await? {
+        let given_up = actions::give_up(
+            self.app,
+            self.client,
+            &reservation,
+            language,
+            &self.turn,
+            &cause,
+        );
+        match given_up.await? {
             // Its own message went out with it.
             Cancelled::Done(_) => Ok(()),
-            Cancelled::TooLate(reservation) => {
+            Cancelled::Costs(reservation, _) | Cancelled::TooLate(reservation) => {
                 let record = records::booking(self.app, &reservation);
                 let text = self.app.say(
                     Message::CancelTooLate,

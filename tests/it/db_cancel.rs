@@ -3,15 +3,17 @@
 use chrono::Utc;
 use futures_util::future::join_all;
 use reserveflow::booking::reservation::Status;
+use reserveflow::db::effect::Draft;
 use reserveflow::db::holds::expire_holds;
 use reserveflow::db::reservations::{
-    Cancelled, Reservation, cancel, find_by_code, find_by_dialogue, list_live,
+    Cancel, Cancelled, Reservation, cancel, find_by_code, find_by_dialogue, find_cancel_cost,
+    list_live,
 };
 use reserveflow::db::reserve::Reserved;
 use uuid::Uuid;
 
 use crate::support::lodging::{
-    GUEST, Lodge, Wish, assert_sound, count, draft, msisdn, reserved, stay, today,
+    GUEST, Lodge, Wish, assert_sound, count, draft, kes, msisdn, reserved, stay, today, turn,
 };
 use crate::support::postgres::database;
 
@@ -20,6 +22,24 @@ async fn make(wish: &Wish, pool: &deadpool_postgres::Pool) -> Reservation {
         Reserved::Made(reservation) => reservation,
         other => panic!("{other:?}"),
     }
+}
+
+/// As a guest in a turn of their own, who was told that it costs so many minor units.
+async fn give_up(
+    client: &deadpool_postgres::Client,
+    id: Uuid,
+    cost_shown: i64,
+    drafts: &[Draft],
+) -> Cancelled {
+    let cancelling = Cancel {
+        id,
+        at: Utc::now(),
+        cost_shown,
+        turn: &turn(&Uuid::new_v4().to_string()),
+        cause: &GUEST,
+        drafts,
+    };
+    cancel(client, &cancelling).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,9 +51,7 @@ async fn cancelling_ten_times_at_once_gives_the_nights_back_once() {
     let drafts = [draft(&made.code, "cancelled", &made.msisdn)];
     let outcomes = join_all((0..10).map(|_| async {
         let client = pool.get().await.unwrap();
-        cancel(&client, made.id, Utc::now(), &GUEST, &drafts)
-            .await
-            .unwrap()
+        give_up(&client, made.id, 0, &drafts).await
     }))
     .await;
     let done = outcomes
@@ -56,15 +74,13 @@ async fn cancelling_ten_times_at_once_gives_the_nights_back_once() {
         .await,
         1
     );
-    let unknown = cancel(&client, Uuid::new_v4(), Utc::now(), &GUEST, &[])
-        .await
-        .unwrap();
+    let unknown = give_up(&client, Uuid::new_v4(), 0, &[]).await;
     assert_eq!(unknown, Cancelled::NotFound);
     assert_sound(&pool).await;
 }
 
 #[tokio::test]
-async fn after_the_time_to_cancel_nothing_is_written() {
+async fn after_the_free_time_the_first_night_is_paid_and_only_if_that_was_said() {
     let pool = database().await;
     let property = Lodge {
         cancel_hours: 24 * 5,
@@ -81,14 +97,20 @@ async fn after_the_time_to_cancel_nothing_is_written() {
         .await
         .unwrap();
     let drafts = [draft(&late.code, "cancelled", &late.msisdn)];
-    let outcome = cancel(&client, late.id, Utc::now(), &GUEST, &drafts)
-        .await
-        .unwrap();
-    assert_eq!(outcome, Cancelled::TooLate(late));
+    for shown in [0, 1] {
+        let outcome = give_up(&client, late.id, shown, &drafts).await;
+        assert_eq!(outcome, Cancelled::Costs(late.clone(), kes(4500)));
+    }
     assert_eq!(count(&client, "outbox where kind = 'cancelled'").await, 0);
-    let outcome = cancel(&client, early.id, Utc::now(), &GUEST, &[])
-        .await
-        .unwrap();
+    let cost = find_cancel_cost(&client, late.id, Utc::now()).await;
+    assert_eq!(cost.unwrap(), Some(450_000));
+    let outcome = give_up(&client, late.id, 450_000, &drafts).await;
+    assert!(matches!(outcome, Cancelled::Done(_)));
+    assert_eq!(
+        count(&client, "reservation where cancel_cost = 450000").await,
+        1
+    );
+    let outcome = give_up(&client, early.id, 0, &[]).await;
     assert!(matches!(outcome, Cancelled::Done(_)));
     assert_sound(&pool).await;
 }
@@ -110,11 +132,9 @@ async fn a_hold_cancelled_while_it_runs_out_gives_its_nights_back_once() {
             .execute("update reservation set hold_expires_at = now()", &[])
             .await
             .unwrap();
-        let (cancelled, expired) = tokio::join!(
-            cancel(&client, held.id, Utc::now(), &GUEST, &[]),
-            expire_holds(&other, 9)
-        );
-        match (cancelled.unwrap(), expired.unwrap()) {
+        let (cancelled, expired) =
+            tokio::join!(give_up(&client, held.id, 0, &[]), expire_holds(&other, 9));
+        match (cancelled, expired.unwrap()) {
             (Cancelled::Done(_), 0) | (Cancelled::AlreadyCancelled(_), 1) => {}
             other => panic!("{other:?}"),
         }

@@ -10,6 +10,7 @@ mod db_errors;
 mod db_guests;
 mod db_import;
 mod db_jobs;
+mod db_life;
 mod db_migrate;
 mod db_reserve;
 mod db_search;

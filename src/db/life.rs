@@ -1,0 +1,151 @@
+//! Moves of a reservation from one state to the next: each a compare-and-set with its event and its messages. Which
+//! moves there are: [`Status::may_become`].
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::effect::{Cause, Draft, Turn};
+use super::{DbError, unknown};
+use crate::booking::reservation::Status;
+
+/// What became of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// Done now, or by this turn before.
+    Done,
+    /// It is not in a state from which it can go there. Nothing was written.
+    Refused,
+    /// Its nights were given back and others have them. Nothing was written.
+    Taken,
+    /// There is none with this id.
+    NotFound,
+}
+
+/// What became of a reservation for which money has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    /// The guest has it, now or by this turn before.
+    Done,
+    /// It is over and its nights are gone: the money is to go back.
+    RefundDue,
+    /// It needs no money: it is confirmed, or was. Nothing was written.
+    Refused,
+    /// There is none with this id.
+    NotFound,
+}
+
+/// Moves a reservation to a state, gives its nights back or takes them again where the state asks for it.
+///
+/// # Errors
+/// [`DbError`]; nothing is half done, and the same turn again tells what happened.
+pub async fn move_to(
+    client: &impl GenericClient,
+    id: Uuid,
+    to: Status,
+    cause: &Cause<'_>,
+    turn: &Turn,
+    drafts: &[Draft],
+) -> Result<Moved, DbError> {
+    let statement = client
+        .prepare_cached("select move_reservation($1, $2, $3, $4, $5, $6, $7) as outcome")
+        .await?;
+    let row = client
+        .query_one(
+            &statement,
+            &[
+                &id,
+                &to.word(),
+                &cause.who,
+                &cause.channel,
+                &cause.why,
+                &turn.key(),
+                &json(drafts)?,
+            ],
+        )
+        .await?;
+    Ok(match row.try_get("outcome")? {
+        "done" | "again" => Moved::Done,
+        "refused" => Moved::Refused,
+        "taken" => Moved::Taken,
+        "not_found" => Moved::NotFound,
+        _ => return Err(unknown("outcome")),
+    })
+}
+
+/// What money for a reservation brings, and what is said of it: `confirmed` or `refund_due`.
+///
+/// # Errors
+/// As [`move_to`].
+pub async fn confirm(
+    client: &impl GenericClient,
+    id: Uuid,
+    at: DateTime<Utc>,
+    cause: &Cause<'_>,
+    turn: &Turn,
+    confirmed: &[Draft],
+    refund_due: &[Draft],
+) -> Result<Confirmed, DbError> {
+    let statement = client
+        .prepare_cached("select confirm_reservation($1, $2, $3, $4, $5, $6, $7, $8) as outcome")
+        .await?;
+    let row = client
+        .query_one(
+            &statement,
+            &[
+                &id,
+                &at,
+                &cause.who,
+                &cause.channel,
+                &cause.why,
+                &turn.key(),
+                &json(confirmed)?,
+                &json(refund_due)?,
+            ],
+        )
+        .await?;
+    Ok(match row.try_get("outcome")? {
+        "confirmed" => Confirmed::Done,
+        "refund_due" => Confirmed::RefundDue,
+        "refused" => Confirmed::Refused,
+        "not_found" => Confirmed::NotFound,
+        _ => return Err(unknown("outcome")),
+    })
+}
+
+/// Marks up to `limit` guests who have not come by their lodge's cut-off, gives their nights back, and says how many.
+///
+/// # Errors
+/// [`DbError`]; nothing is half done.
+pub async fn mark_no_shows(
+    client: &impl GenericClient,
+    at: DateTime<Utc>,
+    limit: i32,
+) -> Result<u64, DbError> {
+    let statement = client
+        .prepare_cached("select mark_no_shows($1, $2) as marked")
+        .await?;
+    let row = client.query_one(&statement, &[&at, &limit]).await?;
+    Ok(row.try_get::<_, i64>("marked")?.unsigned_abs())
+}
+
+/// Ends up to `limit` stays whose day of check-out has reached noon, and says how many.
+///
+/// # Errors
+/// [`DbError`]; nothing is half done.
+pub async fn complete_stays(
+    client: &impl GenericClient,
+    at: DateTime<Utc>,
+    limit: i32,
+) -> Result<u64, DbError> {
+    let statement = client
+        .prepare_cached("select complete_stays($1, $2) as completed")
+        .await?;
+    let row = client.query_one(&statement, &[&at, &limit]).await?;
+    Ok(row.try_get::<_, i64>("completed")?.unsigned_abs())
+}
+
+fn json(drafts: &(impl Serialize + ?Sized)) -> Result<serde_json::Value, DbError> {
+    serde_json::to_value(drafts).map_err(|e| DbError::Refused(e.into()))
+}
