@@ -12,6 +12,7 @@ use crate::booking::money::Currency;
 use crate::phone::Msisdn;
 
 pub mod call_backs;
+pub mod change;
 pub mod effect;
 pub mod guests;
 pub mod holds;

@@ -6,6 +6,7 @@ mod authentic;
 mod bad_input;
 mod crash;
 mod db_cancel;
+mod db_change;
 mod db_errors;
 mod db_guests;
 mod db_import;
