@@ -4,4 +4,5 @@ pub mod code;
 pub mod money;
 pub mod offer;
 pub mod reservation;
+pub mod restriction;
 pub mod stay;

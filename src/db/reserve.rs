@@ -2,23 +2,32 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Client, GenericClient};
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Client;
 use rand::RngExt;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{IsolationLevel, Row};
 use uuid::Uuid;
 
+use super::DbError;
 use super::effect::{Cause, Draft, Turn};
-use super::reservations::{self, Reservation};
-use super::{DbError, unknown};
+use super::reservations::Reservation;
 use crate::booking::code::Code;
 use crate::booking::money::Money;
+pub use crate::booking::restriction::Restriction;
 use crate::booking::stay::Stay;
 use crate::phone::Msisdn;
 
+pub mod batch;
+
+use batch::{Answer, Request, reserve_batch};
+
 /// The most unpaid holds of one number at a time.
 pub const HOLDS_MAX: i32 = 2;
+/// The most unpaid holds that one number begins in 24 hours.
+pub const HOLD_STARTS_MAX: i32 = 5;
+/// The most holds that one number lets run out in 7 days; after that it pays first.
+pub const HOLDS_UNPAID_MAX: i32 = 3;
 /// How often a code is drawn when another reservation has it. There are ten million.
 const CODE_DRAWS_MAX: u32 = 5;
 /// How often, how soon and how long a call undone by a conflict is made again. The wait is random up to its bound.
@@ -51,6 +60,8 @@ pub struct Booking<'a> {
     pub language: &'a str,
     /// What the guest was told that all of it costs.
     pub total_shown: Money,
+    /// When it is asked for, which decides what is too early or too late.
+    pub at: DateTime<Utc>,
     /// For the history.
     pub cause: Cause<'a>,
 }
@@ -73,12 +84,20 @@ pub enum Reserved {
     Made(Reservation),
     /// This turn had made it before.
     Again(Reservation),
-    /// A night is gone, the property is closed or too small. Nothing was written.
+    /// Nothing is left but what this number itself holds there on some of these nights, unpaid. Nothing was written.
+    Yours(Reservation),
+    /// A night is gone or closed, the property is closed or too small, or too much of it is on unpaid holds. Nothing was
+    /// written.
     Taken,
+    /// The lodge does not take such a stay. Nothing was written.
+    Restricted(Restriction),
     /// It costs this now. Nothing was written.
     PriceChanged(Money),
     /// This number has [`HOLDS_MAX`] unpaid holds. Nothing was written.
     TooMany,
+    /// This number has begun [`HOLD_STARTS_MAX`] unpaid holds in a day, or let [`HOLDS_UNPAID_MAX`] run out in a week.
+    /// Nothing was written.
+    TooOften,
 }
 
 /// Takes all nights of the stay or none, with the reservation, its first event and the messages that `compose` writes
@@ -93,116 +112,92 @@ pub async fn reserve(
     booking: &Booking<'_>,
     compose: impl Fn(&Code) -> Vec<Draft>,
 ) -> Result<Reserved, DbError> {
-    let until = Instant::now() + RETRY_TOTAL_MAX;
-    let (mut draws, mut tries) = (1, 1);
+    let mut patience = Patience::new();
     loop {
         let code = Code::random();
-        let outbox =
-            serde_json::to_value(compose(&code)).map_err(|e| DbError::Refused(e.into()))?;
-        match call(client, isolation, booking, &code, &outbox).await {
-            Ok(row) => return from_row(&row, booking),
-            Err(error) if is_code_taken(&error) && draws < CODE_DRAWS_MAX => draws += 1,
-            Err(error) => match DbError::from(error) {
-                DbError::Conflict(source) if tries < TRIES_MAX && Instant::now() < until => {
-                    tracing::warn!(%source, tries, "a reservation is tried again");
-                    sleep(retry_wait(tries)).await;
-                    tries += 1;
-                }
-                error => return Err(error),
+        let request = Request::new(booking, 0, code.clone(), &compose(&code))?;
+        match reserve_batch(client, isolation, &[&request]).await {
+            Ok(answers) => match answers.into_iter().next() {
+                Some(Answer::Settled(reserved)) => return Ok(*reserved),
+                _ => patience.draw_again()?,
             },
+            Err(error) => patience.after(error).await?,
         }
     }
 }
 
-async fn call(
-    client: &mut Client,
-    isolation: Isolation,
-    booking: &Booking<'_>,
-    code: &Code,
-    outbox: &serde_json::Value,
-) -> Result<Row, tokio_postgres::Error> {
-    match isolation {
-        Isolation::ReadCommitted => call_once(&*client, booking, code, outbox).await,
-        Isolation::Serializable => {
-            let transaction = client
-                .build_transaction()
-                .isolation_level(IsolationLevel::Serializable)
-                .start()
-                .await?;
-            let row = call_once(&transaction, booking, code, outbox).await?;
-            transaction.commit().await?;
-            Ok(row)
+/// What is left of the tries of one reservation.
+pub(super) struct Patience {
+    until: Instant,
+    draws: u32,
+    tries: u32,
+}
+
+impl Patience {
+    pub(super) fn new() -> Patience {
+        Patience {
+            until: Instant::now() + RETRY_TOTAL_MAX,
+            draws: 1,
+            tries: 1,
         }
     }
-}
 
-async fn call_once(
-    client: &impl GenericClient,
-    booking: &Booking<'_>,
-    code: &Code,
-    outbox: &serde_json::Value,
-) -> Result<Row, tokio_postgres::Error> {
-    let statement = client
-        .prepare_cached(
-            "select r.outcome, r.price_now, (r.shown).*
-             from reserve($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                          $20, $21) r",
-        )
-        .await?;
-    client
-        .query_one(
-            &statement,
-            &[
-                &Uuid::now_v7(),
-                &code.digits(),
-                &booking.property_id,
-                &booking.stay.check_in(),
-                &booking.stay.check_out(),
-                &booking.units,
-                &i32::from(booking.guests),
-                &booking.msisdn.as_str(),
-                &booking.guest_msisdn.map(Msisdn::as_str),
-                &booking.guest_name,
-                &booking.language,
-                &booking.total_shown.minor,
-                &booking.total_shown.currency.code(),
-                &booking.turn.door,
-                &booking.turn.session,
-                &booking.turn.position,
-                &booking.cause.who,
-                &booking.cause.channel,
-                &booking.cause.why,
-                outbox,
-                &HOLDS_MAX,
-            ],
-        )
-        .await
-}
+    /// Another code may be drawn, unless it has been too often.
+    pub(super) fn draw_again(&mut self) -> Result<(), DbError> {
+        self.draws += 1;
+        if self.draws > CODE_DRAWS_MAX {
+            return Err(DbError::Busy("every code drawn is taken".into()));
+        }
+        Ok(())
+    }
 
-fn from_row(row: &Row, booking: &Booking<'_>) -> Result<Reserved, DbError> {
-    Ok(match row.try_get("outcome")? {
-        "made" => Reserved::Made(reservations::from_row(row)?),
-        "again" => Reserved::Again(reservations::from_row(row)?),
-        "taken" => Reserved::Taken,
-        "price_changed" => Reserved::PriceChanged(Money {
-            minor: row.try_get("price_now")?,
-            currency: booking.total_shown.currency,
-        }),
-        "too_many" => Reserved::TooMany,
-        _ => return Err(unknown("outcome")),
-    })
+    /// Returns when the call may be made again after this error, or returns the error.
+    pub(super) async fn after(&mut self, error: DbError) -> Result<(), DbError> {
+        if is_clash(&error) {
+            return self.draw_again().map_err(|_| error);
+        }
+        let DbError::Conflict(source) = &error else {
+            return Err(error);
+        };
+        if is_deadlock(&error) {
+            tracing::error!(%source, "a deadlock: some statement locks in another order");
+        }
+        if self.tries == TRIES_MAX || Instant::now() >= self.until {
+            return Err(error);
+        }
+        metrics::counter!("reservation_retries_total").increment(1);
+        sleep(retry_wait(self.tries)).await;
+        self.tries += 1;
+        Ok(())
+    }
 }
 
 /// The unique constraints on code and turn have the last word: a clash on either undoes the call, and the next one
 /// draws another code or finds the turn's reservation.
-fn is_code_taken(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::UNIQUE_VIOLATION)
-        && error.as_db_error().is_some_and(|error| {
-            matches!(
-                error.constraint(),
-                Some("reservation_code" | "reservation_turn")
-            )
+fn is_clash(error: &DbError) -> bool {
+    let DbError::Refused(source) = error else {
+        return false;
+    };
+    source
+        .downcast_ref::<tokio_postgres::Error>()
+        .and_then(tokio_postgres::Error::as_db_error)
+        .is_some_and(|error| {
+            *error.code() == SqlState::UNIQUE_VIOLATION
+                && matches!(
+                    error.constraint(),
+                    Some("reservation_code" | "reservation_turn")
+                )
         })
+}
+
+fn is_deadlock(error: &DbError) -> bool {
+    let DbError::Conflict(source) = error else {
+        return false;
+    };
+    source
+        .downcast_ref::<tokio_postgres::Error>()
+        .and_then(tokio_postgres::Error::code)
+        == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
 /// Random between the least wait and a bound that doubles with each try.

@@ -349,6 +349,7 @@ impl Work<'_> {
             guest_name: name,
             language: &self.state.language,
             total_shown: offer.total,
+            at: self.app.clock.now(),
             cause: self.cause("booked by the guest"),
         };
         let terms = Terms {
@@ -444,14 +445,19 @@ impl Work<'_> {
         let outcome = match &reserved {
             Reserved::Made(_) => "made",
             Reserved::Again(_) => "again",
+            Reserved::Yours(_) => "yours",
             Reserved::Taken => "taken",
+            Reserved::Restricted(_) => "restricted",
             Reserved::PriceChanged(_) => "price_changed",
             Reserved::TooMany => "too_many",
+            Reserved::TooOften => "too_often",
         };
         metrics::counter!("reservations_total", "outcome" => outcome, "channel" => self.channel)
             .increment(1);
         match reserved {
-            Reserved::Made(reservation) | Reserved::Again(reservation) => {
+            Reserved::Made(reservation)
+            | Reserved::Again(reservation)
+            | Reserved::Yours(reservation) => {
                 self.app.outbox.notify_one();
                 let outcome = if reservation.status.is_confirmed() {
                     "confirmed"
@@ -460,8 +466,10 @@ impl Work<'_> {
                 };
                 Ok(done(outcome).bind("booking", records::booking(self.app, &reservation)))
             }
-            Reserved::Taken => self.alternatives(wanted, offer.property_id).await,
-            Reserved::TooMany => Ok(done("too_many")),
+            Reserved::Taken | Reserved::Restricted(_) => {
+                self.alternatives(wanted, offer.property_id).await
+            }
+            Reserved::TooMany | Reserved::TooOften => Ok(done("too_many")),
             Reserved::PriceChanged(_) => {
                 let client = self.client().await?;
                 match search::find_offer(&client, offer.property_id, wanted.stay, wanted.guests)

@@ -1,6 +1,6 @@
 //! Builders of rows, and what must hold of them at the end of every test.
 
-use chrono::{Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use deadpool_postgres::{GenericClient, Pool};
 use reserveflow::booking::code::Code;
 use reserveflow::booking::money::{Currency, Money};
@@ -28,6 +28,8 @@ pub struct Lodge {
     pub price: i32,
     pub pay: &'static str,
     pub cancel_hours: i32,
+    /// How much of a night strangers may hold unpaid. All of it, where a test is not about that.
+    pub unpaid_percent: i16,
 }
 
 impl Default for Lodge {
@@ -40,6 +42,7 @@ impl Default for Lodge {
             price: 4500,
             pay: "at_lodge",
             cancel_hours: 0,
+            unpaid_percent: 100,
         }
     }
 }
@@ -69,8 +72,8 @@ impl Lodge {
         client
             .execute(
                 "insert into property (property_id, short_id, host_id, town, area, name, kind, units, guests_max,
-                     price_base, currency, time_zone, cancel_hours, pay, phone)
-                 values ($1, $2, $3, 'ke-nakuru', $4, $5, 'studio', $6, $7, $8, 'KES', 'Africa/Nairobi', $9, $10, $11)",
+                     price_base, currency, time_zone, cancel_hours, pay, phone, unpaid_percent)
+                 values ($1, $2, $3, 'ke-nakuru', $4, $5, 'studio', $6, $7, $8, 'KES', 'Africa/Nairobi', $9, $10, $11, $12)",
                 &[
                     &id,
                     &format!("prop_{}", &id.simple().to_string()[..12]),
@@ -83,6 +86,7 @@ impl Lodge {
                     &self.cancel_hours,
                     &self.pay,
                     &phone,
+                    &self.unpaid_percent,
                 ],
             )
             .await
@@ -129,6 +133,7 @@ pub struct Wish {
     pub session: String,
     pub total: Money,
     pub isolation: Isolation,
+    pub at: DateTime<Utc>,
 }
 
 impl Wish {
@@ -142,6 +147,7 @@ impl Wish {
             session: format!("session-{number}"),
             total: kes(4500 * i64::from(stay.nights())),
             isolation: Isolation::ReadCommitted,
+            at: Utc::now(),
         }
     }
 
@@ -172,6 +178,7 @@ impl Wish {
             guest_name: "Asha",
             language: "en",
             total_shown: self.total,
+            at: self.at,
             cause: GUEST,
         };
         let mut client = pool.get().await.unwrap();
