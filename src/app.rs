@@ -7,11 +7,14 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveDate, Timelike, Utc};
 use deadpool_postgres::Pool;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::booking::offer::{Offer, Search};
+use crate::books::Books;
+use crate::chance::Chance;
 use crate::config::Config;
 use crate::country::Country;
-use crate::db::{self, DbError};
+use crate::db::DbError;
 use crate::menu::Menu;
 use crate::menu::date::weekend;
 use crate::menu::input::Reader;
@@ -45,8 +48,10 @@ pub struct App {
     pub menu: Menu,
     /// Texts outside of it.
     pub messages: Messages,
-    /// Postgres.
+    /// Postgres, for the service's own upkeep.
     pub pool: Pool,
+    /// Guests, stays and messages.
+    pub books: Books,
     /// Redis.
     pub store: Store,
     /// Searches of the last moments.
@@ -61,7 +66,19 @@ pub struct App {
     pub outbox: Arc<Notify>,
     /// Tells the time; tests set it.
     pub clock: Clock,
+    /// What is random in a dialogue.
+    pub chance: Chance,
     gazetteer: RwLock<Arc<Gazetteer>>,
+}
+
+/// Where everything is kept.
+pub struct Stores {
+    /// Postgres, for the service's own upkeep.
+    pub pool: Pool,
+    /// Guests, stays and messages.
+    pub books: Books,
+    /// Dialogues.
+    pub sessions: Store,
 }
 
 /// Where the time comes from.
@@ -72,6 +89,13 @@ pub enum Clock {
     System,
     /// Always this moment.
     Fixed(DateTime<Utc>),
+    /// This moment at the start, and then as time passes for the runtime, whose clock may be its own.
+    Running {
+        /// The moment.
+        from: DateTime<Utc>,
+        /// When it was that.
+        start: Instant,
+    },
 }
 
 impl Clock {
@@ -80,6 +104,7 @@ impl Clock {
         match self {
             Clock::System => Utc::now(),
             Clock::Fixed(moment) => moment,
+            Clock::Running { from, start } => from + start.elapsed(),
         }
     }
 }
@@ -99,24 +124,26 @@ impl App {
         config: Config,
         menu: Menu,
         messages: Messages,
-        pool: Pool,
-        store: Store,
+        stores: Stores,
         outbox: Arc<Notify>,
         clock: Clock,
+        chance: Chance,
     ) -> App {
         App {
             accounts: config.accounts(),
             config,
             menu,
             messages,
-            pool,
-            store,
+            pool: stores.pool,
+            books: stores.books,
+            store: stores.sessions,
             searches: Coalescer::new(SEARCH_TTL, SEARCHES_MAX),
             turns: Coalescer::new(TURN_TTL, TURNS_MAX),
             traffic: Traffic::default(),
             keeper: Keeper::default(),
             outbox,
             clock,
+            chance,
             gazetteer: RwLock::new(Arc::new(Gazetteer::new(Vec::new()))),
         }
     }
@@ -134,23 +161,20 @@ impl App {
     /// # Errors
     /// [`DbError`]; the places known before stay.
     pub async fn load_places(&self) -> Result<(), DbError> {
-        let client = self.pool.get().await?;
-        let places = db::places::list_places(&client)
-            .await?
-            .into_iter()
-            .filter_map(|row| {
-                let kind = PlaceKind::find(&row.kind)?;
-                Some(Place {
-                    id: row.place_id,
-                    kind,
-                    town: row.town,
-                    name: row.name,
-                    country: row.country,
-                    region: row.region,
-                    popularity: row.popularity,
-                    aliases: row.aliases,
-                })
-            });
+        let rows = self.books.list_places().await?;
+        let places = rows.into_iter().filter_map(|row| {
+            let kind = PlaceKind::find(&row.kind)?;
+            Some(Place {
+                id: row.place_id,
+                kind,
+                town: row.town,
+                name: row.name,
+                country: row.country,
+                region: row.region,
+                popularity: row.popularity,
+                aliases: row.aliases,
+            })
+        });
         let gazetteer = Arc::new(Gazetteer::new(places.collect()));
         *self
             .gazetteer

@@ -23,7 +23,7 @@
 //! - [`menu`]: the flow language of `menus/`, its proof, its steps and its pages. No I/O after loading.
 //! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
 //! - [`session`]: where they meet: turns, actions, the Redis store, inbound SMS.
-//! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse.
+//! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
 //! - [`jobs`]: outbox, expiry of holds, months of the calendar.
 //! - [`webhook`], [`health`], [`console`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings.
@@ -38,6 +38,8 @@
 
 pub mod app;
 pub mod booking;
+pub mod books;
+pub mod chance;
 pub mod config;
 pub mod console;
 pub mod country;

@@ -15,7 +15,9 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::app::{App, Clock};
+use crate::app::{App, Clock, Stores};
+use crate::books::Books;
+use crate::chance::Chance;
 use crate::config::Config;
 use crate::db::inventory::{self, Files};
 use crate::db::migrate::migrate;
@@ -77,19 +79,26 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
             ..PoolSettings::default()
         },
     )?;
-    let store = Store::new(&urls.redis).context("redis.url")?;
+    let sessions = Store::new(&urls.redis).context("redis.url")?;
     let http = sms::http_builder()
         .build()
         .context("the HTTP client for SMS providers")?;
-    let worker = jobs::outbox::Worker::new(pool.clone(), http.clone(), config.routes());
+    let books = Books::postgres(pool.clone(), config.database.isolation);
+    let routes = config.routes();
+    let chance = Chance::default();
+    let worker = jobs::outbox::Worker::new(books.clone(), http.clone(), routes, chance.clone());
     let app = Arc::new(App::new(
         config,
         menu,
         messages,
-        pool.clone(),
-        store,
+        Stores {
+            pool: pool.clone(),
+            books: books.clone(),
+            sessions,
+        },
         worker.hint(),
         clock,
+        chance,
     ));
     let (stop, stopped) = watch::channel(false);
     let mut jobs = JoinSet::new();
@@ -105,13 +114,13 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     }
     jobs.spawn(worker.run(stopped.clone()));
     jobs.spawn(jobs::sms::run(app.clone(), http, stopped.clone()));
-    jobs.spawn(jobs::holds::run(pool.clone(), stopped.clone()));
+    jobs.spawn(jobs::holds::run(books, stopped.clone()));
     jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn({
         let app = app.clone();
-        async move { app.keeper.run(&app.pool, stopped).await }
+        async move { app.keeper.run(&app.books, stopped).await }
     });
     listen(app, jobs, stop)
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::books::Books;
 use crate::db::DbError;
-use crate::db::holds::expire_holds;
 
 /// How often holds are looked at.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -15,15 +14,16 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const BATCH_MAX: i32 = 50;
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
-pub async fn run(pool: Pool, mut stop: watch::Receiver<bool>) {
+pub async fn run(books: Books, mut stop: watch::Receiver<bool>) {
     let mut round = interval(INTERVAL);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             _ = stop.wait_for(|stop| *stop) => return,
             _ = round.tick() => {}
         }
-        match expire_all(&pool).await {
+        match expire_all(&books).await {
             Ok(0) => {}
             Ok(expired) => tracing::info!(expired, "holds ran out"),
             Err(error) => tracing::warn!(
@@ -38,10 +38,10 @@ pub async fn run(pool: Pool, mut stop: watch::Receiver<bool>) {
 ///
 /// # Errors
 /// [`DbError`]; batches before the failing one stay done.
-pub async fn expire_all(pool: &Pool) -> Result<u64, DbError> {
+pub async fn expire_all(books: &Books) -> Result<u64, DbError> {
     let mut total = 0;
     loop {
-        let expired = expire_holds(&pool.get().await?, BATCH_MAX).await?;
+        let expired = books.expire_holds(BATCH_MAX).await?;
         total += expired;
         if expired < u64::from(BATCH_MAX.unsigned_abs()) {
             return Ok(total);

@@ -14,8 +14,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
+use crate::books::Books;
+use crate::chance::Chance;
 use crate::db::DbError;
-use crate::db::outbox::{self, Claimed, Due, Outcome, Via};
+use crate::db::outbox::{Claimed, Due, Outcome, Via};
 use crate::phone::Msisdn;
 use crate::sms::route::{Closed, PAUSE, Route, Routes};
 use crate::sms::{Message, Sent};
@@ -52,19 +54,21 @@ const RESENDS_MAX: i32 = 2;
 
 /// One worker. [`Worker::hint`] tells it of a fresh row; without hints it polls.
 pub struct Worker {
-    pool: deadpool_postgres::Pool,
+    books: Books,
     http: reqwest::Client,
     routes: Routes,
+    chance: Chance,
     hint: Arc<Notify>,
 }
 
 impl Worker {
     /// A worker for everything in the outbox. `http` is made from [`crate::sms::http_builder`].
-    pub fn new(pool: deadpool_postgres::Pool, http: reqwest::Client, routes: Routes) -> Worker {
+    pub fn new(books: Books, http: reqwest::Client, routes: Routes, chance: Chance) -> Worker {
         Worker {
-            pool,
+            books,
             http,
             routes,
+            chance,
             hint: Arc::new(Notify::new()),
         }
     }
@@ -109,12 +113,13 @@ impl Worker {
                 sweep_at = Instant::now() + SWEEP;
             }
             tokio::select! {
+                biased;
+                changed = stop.changed() => if changed.is_err() { break },
                 Some(sent) = sends.join_next() => if let Err(error) = sent {
                     error!(%error, "a send broke down; its row is tried again when its lease ends");
                 },
                 () = worker.hint.notified() => {}
                 () = sleep_until(idle_until.max(Instant::now() + POLL)) => {}
-                changed = stop.changed() => if changed.is_err() { break },
             }
         }
         while sends.join_next().await.is_some() {}
@@ -124,11 +129,7 @@ impl Worker {
         if limit == 0 {
             return Ok(Due::default());
         }
-        let due = in_time(async {
-            let client = self.pool.get().await?;
-            outbox::claim_due(&client, limit, LEASE).await
-        })
-        .await?;
+        let due = in_time(self.books.claim_due(limit, LEASE)).await?;
         if due.expired > 0 {
             warn!(
                 count = due.expired,
@@ -202,7 +203,7 @@ impl Worker {
                 }
                 other => other,
             };
-            let outcome = outcome(claimed, sent, rand::random_range(-JITTER..JITTER));
+            let outcome = outcome(claimed, sent, self.chance.number(-JITTER..JITTER));
             match &outcome {
                 Outcome::Paused { .. } => closed = closed.or(Some((Some(route), outcome))),
                 Outcome::Retry { .. } => turned_away = turned_away.or(Some((Some(route), outcome))),
@@ -223,10 +224,7 @@ impl Worker {
             route: route.map_or("none", Route::name),
         };
         for _ in 0..STORE_TRIES {
-            let written = in_time(async {
-                let client = self.pool.get().await?;
-                outbox::complete(&client, claimed, via, outcome).await
-            });
+            let written = in_time(self.books.complete(claimed, via, outcome));
             match written.await {
                 Ok(true) => {
                     self.show(claimed, via, outcome);
@@ -258,10 +256,7 @@ impl Worker {
         let Some(report) = route.carrier().own_report(message, provider_id) else {
             return;
         };
-        let recorded = in_time(async {
-            let client = self.pool.get().await?;
-            outbox::record_report(&client, route.carrier().name(), &report).await
-        });
+        let recorded = in_time(self.books.record_report(route.carrier().name(), &report));
         if let Err(error) = recorded.await {
             warn!(
                 outbox.reference = message.reference,
@@ -272,11 +267,8 @@ impl Worker {
     }
 
     async fn sweep(&self) {
-        let applied = in_time(async {
-            let client = self.pool.get().await?;
-            outbox::apply_reports(&client).await
-        });
-        if let Err(error) = applied.await {
+        let applied = in_time(self.books.apply_reports()).await;
+        if let Err(error) = applied {
             warn!(
                 %error,
                 "waiting delivery reports could not be applied"

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use chrono::{Days, Duration};
-use deadpool_postgres::{Pool, Timeouts};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -14,7 +13,7 @@ use crate::booking::stay::Stay;
 use crate::country::Country;
 use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::reserve::{Booking, Reserved};
-use crate::db::{DbError, call_backs, guests, replies, reservations, reserve, search};
+use crate::db::{DbError, reservations};
 use crate::menu::action::Action;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
@@ -27,8 +26,6 @@ use crate::session::keeper::last_places;
 use crate::session::records::{self, Terms};
 use crate::sms::gsm7;
 
-/// How long a dialogue under way waits for a connection in a rush. New ones are turned away by the pool much sooner.
-const CROWD_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 /// Offers of one search: three pages, the last with the option to get them by SMS.
 const OFFERS_MAX: usize = 8;
 /// A confirmation is of no use after so many days past check-in.
@@ -135,14 +132,10 @@ impl Work<'_> {
         self.state.values.get(variable)?.field(field)?.as_text()
     }
 
-    async fn client(&self) -> Result<deadpool_postgres::Client, DbError> {
-        patient_client(&self.app.pool).await
-    }
-
     async fn recent_places(&self) -> Result<Done, DbError> {
         // First what waits to be written: it may be written, and gone from there, while the database answers.
         let waiting = self.app.keeper.pending(self.msisdn).places;
-        let known = guests::find(&self.client().await?, self.msisdn).await?;
+        let known = self.app.books.find_guest(self.msisdn).await?;
         let recent = last_places(
             waiting,
             known.map(|guest| guest.recent_places).unwrap_or_default(),
@@ -217,12 +210,11 @@ impl Work<'_> {
         let Some(wanted) = self.wanted() else {
             return Ok(done("unavailable"));
         };
-        let pool = self.app.pool.clone();
+        let books = self.app.books.clone();
         let query = wanted.clone();
         let found = self.app.searches.get(wanted, async move {
-            let client = patient_client(&pool).await?;
             metrics::counter!("searches_total").increment(1);
-            Ok::<_, DbError>(Arc::new(search::search_offers(&client, &query).await?))
+            Ok::<_, DbError>(Arc::new(books.search_offers(&query).await?))
         });
         match found.await {
             Ok(offers) => Ok(listed(
@@ -273,7 +265,7 @@ impl Work<'_> {
             text,
             expires_at,
         };
-        replies::insert_reply(&self.client().await?, self.turn, &draft).await?;
+        self.app.books.insert_reply(self.turn, &draft).await?;
         self.app.outbox.notify_one();
         Ok(done("done"))
     }
@@ -282,8 +274,11 @@ impl Work<'_> {
         let (Some(wanted), Some(property)) = (self.wanted(), self.property()) else {
             return Ok(done("unavailable"));
         };
-        let client = self.client().await?;
-        match search::find_offer(&client, property, wanted.stay, wanted.guests).await? {
+        let books = &self.app.books;
+        match books
+            .find_offer(property, wanted.stay, wanted.guests)
+            .await?
+        {
             Some(offer) => {
                 let quote =
                     records::quote(self.app, &offer, wanted.stay, self.language(), self.country);
@@ -294,7 +289,7 @@ impl Work<'_> {
     }
 
     async fn alternatives(&self, wanted: &Search, taken: Uuid) -> Result<Done, DbError> {
-        let offers = search::alternatives(&self.client().await?, wanted, taken).await?;
+        let offers = self.app.books.alternatives(wanted, taken).await?;
         if offers.is_empty() {
             return Ok(done("sold_out"));
         }
@@ -309,7 +304,10 @@ impl Work<'_> {
         let pending = self.app.keeper.pending(self.msisdn).name;
         let name = match pending {
             Some(name) => Some(name),
-            None => guests::find(&self.client().await?, self.msisdn)
+            None => self
+                .app
+                .books
+                .find_guest(self.msisdn)
                 .await?
                 .and_then(|guest| guest.name),
         };
@@ -391,14 +389,10 @@ impl Work<'_> {
         booking: &Booking<'_>,
         terms: &Terms<'_>,
     ) -> Result<Reserved, DbError> {
-        let mut client = self.client().await?;
-        reserve::reserve(
-            &mut client,
-            self.app.config.database.isolation,
-            booking,
-            |code| self.messages(code, terms, booking),
-        )
-        .await
+        let books = &self.app.books;
+        books
+            .reserve(booking, |code| self.messages(code, terms, booking))
+            .await
     }
 
     /// The guest's confirmation (and the friend's), and the host's notice: in the transaction that makes them true.
@@ -471,8 +465,9 @@ impl Work<'_> {
             }
             Reserved::TooMany | Reserved::TooOften => Ok(done("too_many")),
             Reserved::PriceChanged(_) => {
-                let client = self.client().await?;
-                match search::find_offer(&client, offer.property_id, wanted.stay, wanted.guests)
+                let books = &self.app.books;
+                match books
+                    .find_offer(offer.property_id, wanted.stay, wanted.guests)
                     .await?
                 {
                     Some(offer) => {
@@ -496,7 +491,7 @@ impl Work<'_> {
         keep: impl Fn(&reservations::Reservation) -> bool,
     ) -> Result<Done, DbError> {
         let today = self.app.local_time(self.country).today;
-        let live = reservations::list_live(&self.client().await?, self.msisdn, today).await?;
+        let live = self.app.books.list_live(self.msisdn, today).await?;
         Ok(listed(
             "bookings",
             live.iter()
@@ -513,42 +508,36 @@ impl Work<'_> {
         else {
             return Ok(done("gone"));
         };
-        let client = self.client().await?;
-        let Some(reservation) = reservations::find_by_code(&client, &code, self.msisdn).await?
-        else {
+        let books = &self.app.books;
+        let Some(reservation) = books.find_by_code(&code, self.msisdn).await? else {
             return Ok(done("gone"));
         };
-        Ok(done(
-            match give_up(
-                self.app,
-                &client,
-                &reservation,
-                self.language(),
-                self.turn,
-                &self.cause("cancelled by the guest"),
-            )
-            .await?
-            {
-                reservations::Cancelled::Done(_) => "cancelled",
-                reservations::Cancelled::AlreadyCancelled(_)
-                | reservations::Cancelled::NotFound => "gone",
-                reservations::Cancelled::Costs(..) | reservations::Cancelled::TooLate(_) => {
-                    "too_late"
-                }
-            },
-        ))
+        let farewells = farewells(self.app, &reservation, self.language());
+        let cancel = reservations::Cancel {
+            id: reservation.id,
+            at: self.app.clock.now(),
+            cost_shown: 0,
+            turn: self.turn,
+            cause: &self.cause("cancelled by the guest"),
+            drafts: &farewells,
+        };
+        let cancelled = books.cancel(&cancel).await?;
+        self.app.outbox.notify_one();
+        Ok(done(match cancelled {
+            reservations::Cancelled::Done(_) => "cancelled",
+            reservations::Cancelled::AlreadyCancelled(_) | reservations::Cancelled::NotFound => {
+                "gone"
+            }
+            reservations::Cancelled::Costs(..) | reservations::Cancelled::TooLate(_) => "too_late",
+        }))
     }
 
     async fn call_back(&self) -> Result<Done, DbError> {
         let screen = self.state.history.last().map_or("", String::as_str);
-        call_backs::insert_call_back(
-            &self.client().await?,
-            self.turn,
-            self.msisdn,
-            &self.state.language,
-            screen,
-        )
-        .await?;
+        let books = &self.app.books;
+        books
+            .insert_call_back(self.turn, self.msisdn, &self.state.language, screen)
+            .await?;
         Ok(done("noted"))
     }
 
@@ -561,18 +550,12 @@ impl Work<'_> {
     }
 }
 
-/// Cancels with the guest's and the host's messages in the same transaction.
-///
-/// # Errors
-/// [`DbError`]; calling again is harmless.
-pub async fn give_up(
+/// What the guest, the friend and the host are told when a reservation is given up: in the transaction that does it.
+pub fn farewells(
     app: &App,
-    client: &impl deadpool_postgres::GenericClient,
     reservation: &reservations::Reservation,
     language: &Language,
-    turn: &Turn,
-    cause: &Cause<'_>,
-) -> Result<reservations::Cancelled, DbError> {
+) -> Vec<Draft> {
     let country = app.country(&reservation.msisdn);
     let record = records::booking(app, reservation);
     let expires_at = app.clock.now() + Duration::days(1);
@@ -602,25 +585,7 @@ pub async fn give_up(
         &reservation.host_msisdn,
         host_language,
     ));
-    let cancel = reservations::Cancel {
-        id: reservation.id,
-        at: app.clock.now(),
-        cost_shown: 0,
-        turn,
-        cause,
-        drafts: &drafts,
-    };
-    let cancelled = reservations::cancel(client, &cancel).await?;
-    app.outbox.notify_one();
-    Ok(cancelled)
-}
-
-async fn patient_client(pool: &Pool) -> Result<deadpool_postgres::Client, DbError> {
-    let timeouts = Timeouts {
-        wait: Some(CROWD_MAX),
-        ..pool.timeouts()
-    };
-    Ok(pool.timeout_get(&timeouts).await?)
+    drafts
 }
 
 fn listed(variable: &str, items: Vec<Value>) -> Done {

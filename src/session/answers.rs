@@ -2,7 +2,6 @@
 //! screen.
 
 use crate::db::effect::Turn;
-use crate::db::{DbError, reservations};
 use crate::menu::flow::RUNS_MAX;
 use crate::menu::step::{State, Step, World};
 use crate::menu::value::{Type, Values};
@@ -73,8 +72,8 @@ impl Session {
     }
 
     pub(super) async fn has_made(&self, turn: &Turn) -> Result<bool, TurnError> {
-        let client = self.app.pool.get().await.map_err(DbError::from)?;
-        let made = reservations::find_by_dialogue(&client, &turn.door, &turn.session).await?;
+        let books = &self.app.books;
+        let made = books.find_by_dialogue(&turn.door, &turn.session).await?;
         Ok(made.is_some_and(|(_, made_at)| made_at == turn.position))
     }
 

@@ -5,10 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use tokio::time::Instant;
+
+/// How long a result may stay in memory after its time. The cache counts by the machine's clock, the results by the
+/// runtime's, which may be virtual.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Shares results by key. Failures are not kept: the next caller tries again.
 pub struct Coalescer<K, V> {
-    results: Cache<K, V>,
+    ttl: Duration,
+    /// With the moment that each was found at.
+    results: Cache<K, (Instant, V)>,
 }
 
 impl<K, V> Coalescer<K, V>
@@ -19,8 +26,9 @@ where
     /// Keeps at most `results_max` results, each for `ttl`.
     pub fn new(ttl: Duration, results_max: u64) -> Coalescer<K, V> {
         Coalescer {
+            ttl,
             results: Cache::builder()
-                .time_to_live(ttl)
+                .time_to_live(ttl + LINGER)
                 .max_capacity(results_max)
                 .build(),
         }
@@ -39,9 +47,18 @@ where
     where
         E: Send + Sync + 'static,
     {
-        let results = self.results.clone();
-        match tokio::spawn(async move { results.try_get_with(key, work).await }).await {
-            Ok(result) => result.map_err(Coalesced::Failed),
+        let (results, ttl) = (self.results.clone(), self.ttl);
+        let work = async move { work.await.map(|value| (Instant::now(), value)) };
+        let found = tokio::spawn(async move {
+            if let Some((at, _)) = results.get(&key).await
+                && at.elapsed() >= ttl
+            {
+                results.invalidate(&key).await;
+            }
+            results.try_get_with(key, work).await
+        });
+        match found.await {
+            Ok(result) => result.map(|(_, value)| value).map_err(Coalesced::Failed),
             Err(_) => Err(Coalesced::Lost),
         }
     }

@@ -1,7 +1,5 @@
 //! What a call means to its dialogue: it begins, goes on, or tells all answers so far.
 
-use uuid::Uuid;
-
 use crate::menu::step::State;
 use crate::menu::value::Values;
 use crate::session::error::TurnError;
@@ -52,7 +50,7 @@ impl Session {
 
     /// A dialogue that begins, whatever was said under its session id before.
     async fn dialled(&self, ahead: &str) -> Result<Worked, TurnError> {
-        let begun = Uuid::new_v4().simple().to_string();
+        let begun = self.app.chance.uuid().simple().to_string();
         let given = self.app.given(self.country, self.service_code());
         let state = self.first(ahead, &begun, &given).await?;
         let after = Dialogue {

@@ -1,14 +1,14 @@
 //! What is remembered of callers between sessions: language, name, places, and what they were doing. Written behind
 //! the reply, the newest of each caller only; what is not written yet is read from here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
+use crate::books::Books;
 use crate::db::DbError;
 use crate::db::guests;
 use crate::menu::step::State;
@@ -62,7 +62,7 @@ pub struct Resume {
 /// Callers waiting to be written.
 #[derive(Default)]
 pub struct Keeper {
-    pending: Mutex<HashMap<Msisdn, Memory>>,
+    pending: Mutex<BTreeMap<Msisdn, Memory>>,
     wake: Notify,
 }
 
@@ -96,13 +96,14 @@ impl Keeper {
     }
 
     /// Writes until `stop`, then what is left.
-    pub async fn run(&self, pool: &Pool, mut stop: watch::Receiver<bool>) {
+    pub async fn run(&self, books: &Books, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
-                () = self.wake.notified() => {}
+                biased;
                 _ = stop.wait_for(|stop| *stop) => break,
+                () = self.wake.notified() => {}
             }
-            if let Err(error) = self.flush(pool).await {
+            if let Err(error) = self.flush(books).await {
                 tracing::warn!(%error, "callers are not remembered yet");
                 self.wake.notify_one();
                 tokio::select! {
@@ -111,12 +112,12 @@ impl Keeper {
                 }
             }
         }
-        if let Err(error) = self.flush(pool).await {
+        if let Err(error) = self.flush(books).await {
             tracing::warn!(%error, "some callers are not remembered");
         }
     }
 
-    async fn flush(&self, pool: &Pool) -> Result<(), DbError> {
+    async fn flush(&self, books: &Books) -> Result<(), DbError> {
         let waiting: Vec<_> = self
             .lock()
             .iter()
@@ -125,9 +126,8 @@ impl Keeper {
         if waiting.is_empty() {
             return Ok(());
         }
-        let client = pool.get().await?;
         for (msisdn, memory) in waiting {
-            write(&client, &msisdn, &memory).await?;
+            write(books, &msisdn, &memory).await?;
             let mut pending = self.lock();
             if pending.get(&msisdn) == Some(&memory) {
                 pending.remove(&msisdn);
@@ -138,7 +138,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Msisdn, Memory>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Msisdn, Memory>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,25 +155,21 @@ pub fn last_places(newer: Vec<String>, older: Vec<String>) -> Vec<String> {
     places
 }
 
-async fn write(
-    client: &deadpool_postgres::Client,
-    msisdn: &Msisdn,
-    memory: &Memory,
-) -> Result<(), DbError> {
+async fn write(books: &Books, msisdn: &Msisdn, memory: &Memory) -> Result<(), DbError> {
     if let Some(language) = &memory.language {
-        guests::remember_language(client, msisdn, language).await?;
+        books.remember_language(msisdn, language).await?;
     }
     if let Some(name) = &memory.name {
-        guests::remember_name(client, msisdn, name).await?;
+        books.remember_name(msisdn, name).await?;
     }
     for place in memory.places.iter().rev() {
-        guests::remember_place(client, msisdn, place).await?;
+        books.remember_place(msisdn, place).await?;
     }
     match &memory.draft {
         Draft::Keep => Ok(()),
-        Draft::Close => guests::close_draft(client, msisdn).await,
+        Draft::Close => books.close_draft(msisdn).await,
         Draft::Save(resume) => match serde_json::to_value(resume) {
-            Ok(draft) => guests::save_draft(client, msisdn, &draft).await,
+            Ok(draft) => books.save_draft(msisdn, &draft).await,
             Err(_) => Ok(()),
         },
     }

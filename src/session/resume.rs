@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::db::DbError;
-use crate::db::guests::{self, Caller};
+use crate::db::guests::Caller;
 use crate::menu::step::State;
 use crate::menu::value::Values;
 use crate::session::error::TurnError;
@@ -65,8 +64,7 @@ impl Session {
     async fn caller(&self) -> Result<Caller, TurnError> {
         // First what waits to be written: it may be written, and gone from there, while the database answers.
         let pending = self.app.keeper.pending(&self.call.msisdn);
-        let client = self.app.pool.get().await.map_err(DbError::from)?;
-        let mut caller = guests::find_caller(&client, &self.call.msisdn).await?;
+        let mut caller = self.app.books.find_caller(&self.call.msisdn).await?;
         if let Some(language) = pending.language {
             caller.guest.get_or_insert_default().language = Some(language);
         }

@@ -10,7 +10,7 @@ use crate::booking::code::Code;
 use crate::booking::reservation::Status;
 use crate::country::Country;
 use crate::db::effect::{Cause, Draft, Turn};
-use crate::db::reservations::{self, Cancelled};
+use crate::db::reservations::{self, Cancel, Cancelled};
 use crate::db::{DbError, guests, outbox, replies};
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
@@ -146,15 +146,16 @@ impl Answer<'_> {
             channel: "sms",
             why: "cancelled by the guest",
         };
-        let given_up = actions::give_up(
-            self.app,
-            self.client,
-            &reservation,
-            language,
-            &self.turn,
-            &cause,
-        );
-        match given_up.await? {
+        let farewells = actions::farewells(self.app, &reservation, language);
+        let cancel = Cancel {
+            id: reservation.id,
+            at: self.app.clock.now(),
+            cost_shown: 0,
+            turn: &self.turn,
+            cause: &cause,
+            drafts: &farewells,
+        };
+        match reservations::cancel(self.client, &cancel).await? {
             // Its own message went out with it.
             Cancelled::Done(_) => Ok(()),
             Cancelled::Costs(reservation, _) | Cancelled::TooLate(reservation) => {

@@ -1,7 +1,9 @@
 //! One call: claim the turn, run it on a copy of the dialogue, commit state and receipt together.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::country::Country;

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{body, is_authentic, read, send};
 use crate::app::App;
-use crate::db::{DbError, guests, outbox};
+use crate::db::{DbError, guests};
 use crate::session;
 use crate::sms::{self, Account, BadSms, DeliveryReport, Door, Event, Provider, Webhook};
 use crate::ussd::Rendered;
@@ -109,7 +109,7 @@ async fn take(app: &Arc<App>, provider: &'static str, event: &Event) -> Result<(
                 status = report.status.word(),
                 "a delivery report came"
             );
-            outbox::record_report(&app.pool.get().await?, provider, &report).await
+            app.books.record_report(provider, &report).await
         }
         Event::OptOut(opt_out) => guests::opt_out(&app.pool.get().await?, &opt_out.msisdn).await,
         Event::Subscription(subscription) => {

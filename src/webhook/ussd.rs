@@ -1,16 +1,17 @@
 //! `/ussd/{aggregator}/{token}` and what an aggregator has below it: a call, answered by a screen, or the news that a
 //! session is over.
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use tokio::time::Instant;
 
 use super::authentic::fits;
 use super::{body, is_authentic, read, send};
 use crate::app::App;
 use crate::db::DbError;
-use crate::db::session_ends::{SessionEndRow, insert_session_end};
+use crate::db::session_ends::SessionEndRow;
 use crate::menu::messages::Message;
 use crate::session::store::SessionKey;
 use crate::session::turn::{self, Answer};
@@ -48,17 +49,28 @@ pub async fn receive(
         Ok(_) => app.traffic.called(name, app.clock.now()),
         Err(bad) => app.traffic.refused(name, app.clock.now(), bad.to_string()),
     }
-    send(match callback {
+    send(respond(&app.into_inner(), aggregator, callback, sent, accepted).await)
+}
+
+/// What a callback is answered with; `sent` is the whole request, `accepted` when it came.
+pub async fn respond(
+    app: &Arc<App>,
+    aggregator: &'static dyn Aggregator,
+    callback: Result<Callback, BadCall>,
+    sent: impl Fn() -> String,
+    accepted: Instant,
+) -> Rendered {
+    match callback {
         Ok(Callback::Call(call)) => answer(app, aggregator, call, sent(), accepted).await,
-        Ok(Callback::End(end)) => close(&app, aggregator, &end).await,
-        Ok(Callback::Status(session)) => status(&app, aggregator, &session).await,
+        Ok(Callback::End(end)) => close(app, aggregator, &end).await,
+        Ok(Callback::Status(session)) => status(app, aggregator, &session).await,
         Ok(Callback::Question(answer)) => answer,
         Err(bad) => refuse(aggregator, &bad),
-    })
+    }
 }
 
 async fn answer(
-    app: Data<App>,
+    app: &Arc<App>,
     aggregator: &'static dyn Aggregator,
     call: Call,
     request: String,
@@ -70,17 +82,10 @@ async fn answer(
     if !fits(&call.msisdn, network, &app.config.contracted(name)) {
         metrics::counter!("callers_refused_total", "aggregator" => name).increment(1);
         tracing::warn!(aggregator = name, msisdn = %call.msisdn, operator = call.operator, "no number of this aggregator's");
-        let sorry = turn::sorry(&app, &call.msisdn, Message::WrongCode);
+        let sorry = turn::sorry(app, &call.msisdn, Message::WrongCode);
         return aggregator.encode(&call, &Reply::End(sorry));
     }
-    let answer = turn::answer(
-        &app.into_inner(),
-        aggregator,
-        call.clone(),
-        request,
-        accepted,
-    )
-    .await;
+    let answer = turn::answer(app, aggregator, call.clone(), request, accepted).await;
     let kind = match &answer {
         Answer::Screen(Reply::Continue(_)) => "continue",
         Answer::Screen(Reply::End(_)) => "end",
@@ -144,7 +149,6 @@ async fn status(app: &App, aggregator: &dyn Aggregator, session: &str) -> Render
 }
 
 async fn keep(app: &App, aggregator: &str, end: &SessionEnd) -> Result<bool, DbError> {
-    let client = app.pool.get().await?;
     let row = SessionEndRow {
         aggregator,
         session: &end.session,
@@ -159,7 +163,7 @@ async fn keep(app: &App, aggregator: &str, end: &SessionEnd) -> Result<bool, DbE
         last_reply: end.last_reply.as_deref(),
         error: end.error.as_deref(),
     };
-    insert_session_end(&client, &row).await
+    app.books.insert_session_end(&row).await
 }
 
 fn refuse(aggregator: &dyn Aggregator, bad: &BadCall) -> Rendered {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::support::lodging::{Lodge, Wish, assert_sound, count, stay};
-use crate::support::postgres::database;
+use crate::support::postgres::{books, database};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -43,7 +43,7 @@ async fn the_holds_job_ends_more_holds_than_one_batch_and_stops() {
         .await
         .unwrap();
     let (stop, stopped) = watch::channel(false);
-    let job = tokio::spawn(jobs::holds::run(pool.clone(), stopped));
+    let job = tokio::spawn(jobs::holds::run(books(&pool), stopped));
     until_none(&pool, "reservation where status = 'held'").await;
     stop.send(true).unwrap();
     timeout(PATIENCE, job).await.unwrap().unwrap();

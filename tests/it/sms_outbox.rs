@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{TimeDelta, Utc};
 use deadpool_postgres::{Client, Pool};
+use reserveflow::chance::Chance;
 use reserveflow::db::outbox::{self, Claimed, Outcome, Via};
 use reserveflow::jobs::outbox::Worker;
 use reserveflow::phone::Msisdn;
@@ -15,7 +16,7 @@ use reserveflow::sms::route::Routes;
 use reserveflow::sms::{self, Account, Carrier, DeliveryReport, DeliveryStatus, InboundSms};
 use tokio::sync::watch;
 
-use crate::support::postgres::database;
+use crate::support::postgres::{books, database};
 
 const LEASE: Duration = Duration::from_secs(60);
 /// Longer than anything here should take; only a failing test waits so long.
@@ -490,7 +491,12 @@ struct Running {
 impl Running {
     fn start(pool: &Pool, carrier: Carrier) -> Running {
         let routes = Routes::one(carrier, Some("SHORTY"));
-        let worker = Worker::new(pool.clone(), http().build().unwrap(), routes);
+        let worker = Worker::new(
+            books(pool),
+            http().build().unwrap(),
+            routes,
+            Chance::default(),
+        );
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(worker.run(stopped));
         Running { stop, task }

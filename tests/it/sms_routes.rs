@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use chrono::{TimeDelta, Utc};
 use deadpool_postgres::{Client, Pool};
+use reserveflow::chance::Chance;
 use reserveflow::db::outbox;
 use reserveflow::jobs;
 use reserveflow::jobs::outbox::Worker;
@@ -17,7 +18,7 @@ use reserveflow::sms::{self, Account, Carrier, DeliveryReport, DeliveryStatus, M
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::support::postgres::database;
+use crate::support::postgres::{books, database};
 use crate::support::{background, eventually};
 
 /// What a fake provider answers next.
@@ -318,7 +319,7 @@ struct Running {
 
 impl Running {
     fn start(pool: &Pool, routes: Vec<Route>) -> Running {
-        let worker = Worker::new(pool.clone(), http(), Routes::new(routes));
+        let worker = Worker::new(books(pool), http(), Routes::new(routes), Chance::default());
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(worker.run(stopped));
         Running { stop, task }

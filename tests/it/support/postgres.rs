@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{NaiveDate, Utc};
 use deadpool_postgres::{Client, Pool};
+use reserveflow::books::Books;
 use reserveflow::db::inventory::{self, Files};
 use reserveflow::db::migrate::migrate;
 use reserveflow::db::partitions::{MONTHS_AHEAD, ensure_months};
 use reserveflow::db::pool::{PoolSettings, pool};
+use reserveflow::db::reserve::Isolation;
 use reserveflow::menu::files;
 use tokio::sync::Mutex;
 
@@ -140,4 +142,9 @@ pub async fn sample_database() -> String {
     }
     let _one_at_a_time = TEMPLATE.lock().await;
     format!("{} dbname={}", url(), create(sample.as_deref()).await)
+}
+
+/// What sessions and jobs ask of this database.
+pub fn books(pool: &Pool) -> Books {
+    Books::postgres(pool.clone(), Isolation::default())
 }

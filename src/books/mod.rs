@@ -1,0 +1,215 @@
+//! What the session engine and the jobs ask of the database, each question on one line: the port between them and
+//! [`crate::db`].
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use deadpool_postgres::{Client, Pool, Timeouts};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::booking::code::Code;
+use crate::booking::offer::{Offer, Search};
+use crate::booking::stay::Stay;
+use crate::db::effect::{Draft, Turn};
+use crate::db::guests::{Caller, Guest};
+use crate::db::outbox::{Claimed, Due, Outcome, Via};
+use crate::db::places::PlaceRow;
+use crate::db::reservations::{Cancel, Cancelled, Reservation};
+use crate::db::reserve::{Booking, Isolation, Reserved};
+use crate::db::session_ends::SessionEndRow;
+use crate::db::{
+    DbError, call_backs, guests, holds, outbox, places, replies, reservations, reserve, search,
+    session_ends,
+};
+use crate::phone::Msisdn;
+use crate::sms::DeliveryReport;
+
+/// How long a dialogue under way waits for a connection in a rush. New ones are turned away by the pool much sooner.
+const CROWD_MAX: Duration = Duration::from_secs(2);
+
+/// Guests, stays and messages. Every method can fail with [`DbError`], and means what the function of [`crate::db`] that it
+/// names means.
+#[derive(Clone)]
+pub struct Books {
+    pool: Pool,
+    isolation: Isolation,
+}
+
+#[expect(clippy::missing_errors_doc, reason = "said of all at `Books`")]
+impl Books {
+    /// The books in Postgres.
+    pub fn postgres(pool: Pool, isolation: Isolation) -> Books {
+        Books { pool, isolation }
+    }
+
+    /// A connection at once or soon: a dialogue that begins can be turned away.
+    async fn brief(&self) -> Result<Client, DbError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// A connection for a dialogue under way.
+    async fn patient(&self) -> Result<Client, DbError> {
+        let timeouts = Timeouts {
+            wait: Some(CROWD_MAX),
+            ..self.pool.timeouts()
+        };
+        Ok(self.pool.timeout_get(&timeouts).await?)
+    }
+
+    /// [`guests::find_caller`]
+    pub async fn find_caller(&self, msisdn: &Msisdn) -> Result<Caller, DbError> {
+        guests::find_caller(&self.brief().await?, msisdn).await
+    }
+
+    /// [`guests::find`]
+    pub async fn find_guest(&self, msisdn: &Msisdn) -> Result<Option<Guest>, DbError> {
+        guests::find(&self.patient().await?, msisdn).await
+    }
+
+    /// [`guests::remember_language`]
+    pub async fn remember_language(&self, msisdn: &Msisdn, language: &str) -> Result<(), DbError> {
+        guests::remember_language(&self.brief().await?, msisdn, language).await
+    }
+
+    /// [`guests::remember_name`]
+    pub async fn remember_name(&self, msisdn: &Msisdn, name: &str) -> Result<(), DbError> {
+        guests::remember_name(&self.brief().await?, msisdn, name).await
+    }
+
+    /// [`guests::remember_place`]
+    pub async fn remember_place(&self, msisdn: &Msisdn, place: &str) -> Result<(), DbError> {
+        guests::remember_place(&self.brief().await?, msisdn, place).await
+    }
+
+    /// [`guests::save_draft`]
+    pub async fn save_draft(&self, msisdn: &Msisdn, draft: &Value) -> Result<(), DbError> {
+        guests::save_draft(&self.brief().await?, msisdn, draft).await
+    }
+
+    /// [`guests::close_draft`]
+    pub async fn close_draft(&self, msisdn: &Msisdn) -> Result<(), DbError> {
+        guests::close_draft(&self.brief().await?, msisdn).await
+    }
+
+    /// [`places::list_places`]
+    pub async fn list_places(&self) -> Result<Vec<PlaceRow>, DbError> {
+        places::list_places(&self.brief().await?).await
+    }
+
+    /// [`search::search_offers`]
+    pub async fn search_offers(&self, wanted: &Search) -> Result<Vec<Offer>, DbError> {
+        search::search_offers(&self.patient().await?, wanted).await
+    }
+
+    /// [`search::find_offer`]
+    pub async fn find_offer(
+        &self,
+        property: Uuid,
+        stay: Stay,
+        guests: u8,
+    ) -> Result<Option<Offer>, DbError> {
+        search::find_offer(&self.patient().await?, property, stay, guests).await
+    }
+
+    /// [`search::alternatives`]
+    pub async fn alternatives(&self, wanted: &Search, except: Uuid) -> Result<Vec<Offer>, DbError> {
+        search::alternatives(&self.patient().await?, wanted, except).await
+    }
+
+    /// [`reserve::reserve`]
+    pub async fn reserve(
+        &self,
+        booking: &Booking<'_>,
+        compose: impl Fn(&Code) -> Vec<Draft>,
+    ) -> Result<Reserved, DbError> {
+        reserve::reserve(&mut self.patient().await?, self.isolation, booking, compose).await
+    }
+
+    /// [`reservations::list_live`]
+    pub async fn list_live(
+        &self,
+        msisdn: &Msisdn,
+        today: NaiveDate,
+    ) -> Result<Vec<Reservation>, DbError> {
+        reservations::list_live(&self.patient().await?, msisdn, today).await
+    }
+
+    /// [`reservations::find_by_code`]
+    pub async fn find_by_code(
+        &self,
+        code: &Code,
+        msisdn: &Msisdn,
+    ) -> Result<Option<Reservation>, DbError> {
+        reservations::find_by_code(&self.patient().await?, code, msisdn).await
+    }
+
+    /// [`reservations::find_by_dialogue`]
+    pub async fn find_by_dialogue(
+        &self,
+        door: &str,
+        session: &str,
+    ) -> Result<Option<(Reservation, i32)>, DbError> {
+        reservations::find_by_dialogue(&self.brief().await?, door, session).await
+    }
+
+    /// [`reservations::cancel`]
+    pub async fn cancel(&self, cancel: &Cancel<'_>) -> Result<Cancelled, DbError> {
+        reservations::cancel(&self.patient().await?, cancel).await
+    }
+
+    /// [`holds::expire_holds`]
+    pub async fn expire_holds(&self, limit: i32) -> Result<u64, DbError> {
+        holds::expire_holds(&self.brief().await?, limit).await
+    }
+
+    /// [`replies::insert_reply`]
+    pub async fn insert_reply(&self, turn: &Turn, draft: &Draft) -> Result<(), DbError> {
+        replies::insert_reply(&self.patient().await?, turn, draft).await
+    }
+
+    /// [`call_backs::insert_call_back`]
+    pub async fn insert_call_back(
+        &self,
+        turn: &Turn,
+        msisdn: &Msisdn,
+        language: &str,
+        screen: &str,
+    ) -> Result<bool, DbError> {
+        call_backs::insert_call_back(&self.patient().await?, turn, msisdn, language, screen).await
+    }
+
+    /// [`session_ends::insert_session_end`]
+    pub async fn insert_session_end(&self, end: &SessionEndRow<'_>) -> Result<bool, DbError> {
+        session_ends::insert_session_end(&self.brief().await?, end).await
+    }
+
+    /// [`outbox::claim_due`]
+    pub async fn claim_due(&self, limit: usize, lease: Duration) -> Result<Due, DbError> {
+        outbox::claim_due(&self.brief().await?, limit, lease).await
+    }
+
+    /// [`outbox::complete`]
+    pub async fn complete(
+        &self,
+        claimed: &Claimed,
+        via: Via<'_>,
+        outcome: &Outcome,
+    ) -> Result<bool, DbError> {
+        outbox::complete(&self.brief().await?, claimed, via, outcome).await
+    }
+
+    /// [`outbox::record_report`]
+    pub async fn record_report(
+        &self,
+        provider: &str,
+        report: &DeliveryReport,
+    ) -> Result<(), DbError> {
+        outbox::record_report(&self.brief().await?, provider, report).await
+    }
+
+    /// [`outbox::apply_reports`]
+    pub async fn apply_reports(&self) -> Result<(), DbError> {
+        outbox::apply_reports(&self.brief().await?).await
+    }
+}
