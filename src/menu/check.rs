@@ -7,6 +7,7 @@ use super::action;
 use super::finding::Finding;
 use super::flow::{Ask, Choice, Flow, Kind, List, RUNS_MAX, Setting, Target, Texts};
 use super::language::Language;
+use super::link::own_name;
 use super::source::Word;
 use super::step::BACK;
 use super::value::RecordType;
@@ -61,7 +62,7 @@ impl<'a> Check<'a> {
                     &screen.at,
                     format!(
                         "'{}' is where callers are taken: it has to ask something",
-                        screen.name
+                        own_name(own_name(&screen.name))
                     ),
                 ));
             }
@@ -85,7 +86,7 @@ impl<'a> Check<'a> {
                     Finding::at(
                         "unreachable",
                         &screen.at,
-                        format!("no answer leads to '{}'", screen.name),
+                        format!("no answer leads to '{}'", own_name(&screen.name)),
                     )
                     .hint("remove it, or lead to it"),
                 );
@@ -107,7 +108,7 @@ impl<'a> Check<'a> {
                             &screen.at,
                             format!(
                                 "'{}' can lead back to itself without asking anything",
-                                screen.name
+                                own_name(own_name(&screen.name))
                             ),
                         ));
                         return;
@@ -123,7 +124,7 @@ impl<'a> Check<'a> {
                     &screen.at,
                     format!(
                         "more than {RUNS_MAX} pieces of work in a row begin at '{}'",
-                        screen.name
+                        own_name(own_name(&screen.name))
                     ),
                 ));
                 return;

@@ -7,7 +7,8 @@ use rust_embed::RustEmbed;
 use super::Menu;
 use super::finding::Finding;
 use super::language::Language;
-use super::load::load_translated;
+use super::link::Called;
+use super::load::load_whole;
 use super::messages::Messages;
 use super::translation::Translation;
 
@@ -20,6 +21,8 @@ struct Embedded;
 
 const FLOW: &str = "booking.yaml";
 const MESSAGES: &str = "messages.yaml";
+/// What a test holds every text to.
+const GLOSSARY: &str = "glossary.yaml";
 const LANGUAGES: &str = "languages";
 const TRANSLATIONS: &str = "translations";
 
@@ -49,12 +52,16 @@ pub enum MenuError {
 pub fn read(folder: Option<&Path>, septets_max: usize) -> Result<(Menu, Messages), MenuError> {
     let files = Files { folder };
     let languages = files.languages()?;
-    let (translations, mut pictures) = files.translations()?;
+    let (translations, mut pictures) =
+        files.parsed(&files.names(TRANSLATIONS)?, Translation::parse)?;
+    let (called, unreadable) = files.parsed(&files.called()?, Called::parse)?;
+    pictures.extend(unreadable);
     if !pictures.is_empty() {
         return Err(MenuError::Findings { pictures });
     }
-    let flow = load_translated(
+    let flow = load_whole(
         &files.source(FLOW)?.1,
+        called,
         &translations,
         &languages,
         septets_max,
@@ -101,17 +108,28 @@ impl Files<'_> {
             .collect()
     }
 
-    /// Every translation that can be read, and pictures of what is wrong with the others.
-    fn translations(&self) -> Result<(Vec<Translation>, Vec<String>), MenuError> {
-        let (mut translations, mut pictures) = (Vec::new(), Vec::new());
-        for name in self.names(TRANSLATIONS)? {
-            let (path, source) = self.source(&name)?;
-            match Translation::parse(&name, &source) {
-                Ok(translation) => translations.push(translation),
+    /// Every one of these files that can be read, and pictures of what is wrong with the others.
+    fn parsed<T>(
+        &self,
+        names: &[String],
+        parse: impl Fn(&str, &str) -> Result<T, Finding>,
+    ) -> Result<(Vec<T>, Vec<String>), MenuError> {
+        let (mut parsed, mut pictures) = (Vec::new(), Vec::new());
+        for name in names {
+            let (path, source) = self.source(name)?;
+            match parse(name, &source) {
+                Ok(file) => parsed.push(file),
                 Err(finding) => pictures.push(finding.draw(&path, &source)),
             }
         }
-        Ok((translations, pictures))
+        Ok((parsed, pictures))
+    }
+
+    /// The flow files beside the one that is dialled.
+    fn called(&self) -> Result<Vec<String>, MenuError> {
+        let mut names = self.names("")?;
+        names.retain(|name| ![FLOW, MESSAGES, GLOSSARY].contains(&name.as_str()));
+        Ok(names)
     }
 
     /// Each finding drawn in the file that it is in: a translation, or else `own`.
@@ -125,36 +143,20 @@ impl Files<'_> {
             .collect()
     }
 
-    /// The YAML files of a folder of the menus, in order of name. A folder that is not there has none.
+    /// The YAML files of a folder of the menus, in order of name; of the menus themselves if it is empty. A folder that is
+    /// not there has none.
     fn names(&self, folder: &str) -> Result<Vec<String>, MenuError> {
+        let is_in = |name: &str| {
+            let parts = name.rsplit_once('/').unwrap_or(("", name));
+            parts.0 == folder && parts.1.ends_with(".yaml")
+        };
         let mut names = match self.folder {
-            None => Embedded::iter()
-                .filter(|name| name.starts_with(&format!("{folder}/")))
-                .map(|name| name.into_owned())
-                .collect(),
-            Some(menus) if menus.join(folder).is_dir() => self.listed(menus, folder)?,
+            None => Embedded::iter().map(|name| name.into_owned()).collect(),
+            Some(menus) if menus.join(folder).is_dir() => listed(menus, folder)?,
             Some(_) => Vec::new(),
         };
+        names.retain(|name| is_in(name));
         names.sort();
-        Ok(names)
-    }
-
-    fn listed(&self, menus: &Path, folder: &str) -> Result<Vec<String>, MenuError> {
-        let unreadable = |error: std::io::Error| MenuError::Unreadable {
-            path: menus.join(folder).display().to_string(),
-            why: error.to_string(),
-        };
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(menus.join(folder)).map_err(unreadable)? {
-            let name = entry
-                .map_err(unreadable)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
-            if name.ends_with(".yaml") {
-                names.push(format!("{folder}/{name}"));
-            }
-        }
         Ok(names)
     }
 
@@ -179,4 +181,22 @@ impl Files<'_> {
         };
         Ok((path, source))
     }
+}
+
+/// Everything in a folder of the menus, named from there.
+fn listed(menus: &Path, folder: &str) -> Result<Vec<String>, MenuError> {
+    let unreadable = |error: std::io::Error| MenuError::Unreadable {
+        path: menus.join(folder).display().to_string(),
+        why: error.to_string(),
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(menus.join(folder)).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let name = name.to_string_lossy();
+        names.push(match folder {
+            "" => name.into_owned(),
+            folder => format!("{folder}/{name}"),
+        });
+    }
+    Ok(names)
 }

@@ -22,17 +22,17 @@ struct Arrow {
 pub fn mermaid(flow: &Flow) -> String {
     let mut text = String::from("flowchart LR\n");
     for screen in &flow.screens {
-        let name = &screen.name;
+        let (node, name) = (node(&screen.name), &screen.name);
         let shape = match &screen.kind {
-            Kind::Ask(ask) if commits(flow, ask) => format!("{name}[[{name}]]"),
-            Kind::Ask(_) => format!("{name}[{name}]"),
-            Kind::Run(_) => format!("{name}{{{{{name}}}}}"),
-            Kind::End(_) => format!("{name}([{name}])"),
+            Kind::Ask(ask) if commits(flow, ask) => format!("{node}[[{name}]]"),
+            Kind::Ask(_) => format!("{node}[{name}]"),
+            Kind::Run(_) => format!("{node}{{{{{name}}}}}"),
+            Kind::End(_) => format!("{node}([{name}])"),
         };
         writeln!(text, "    {shape}").ok();
     }
     for arrow in arrows(flow) {
-        let (from, to) = (&flow.screens[arrow.from].name, &flow.screens[arrow.to].name);
+        let [from, to] = [arrow.from, arrow.to].map(|screen| node(&flow.screens[screen].name));
         writeln!(
             text,
             "    {from} -->|\"{}\"| {to}",
@@ -41,6 +41,11 @@ pub fn mermaid(flow: &Flow) -> String {
         .ok();
     }
     text
+}
+
+/// Mermaid takes the names of nodes for shapes where they have a slash.
+fn node(screen: &str) -> String {
+    screen.replace('/', ".")
 }
 
 /// The same as a picture: columns by the number of answers from the start.

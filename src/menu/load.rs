@@ -7,6 +7,7 @@ use super::flow::{
     Ask, Choice, Flow, Input, Kind, List, Resume, Run, Screen, Setting, Target, Texts,
 };
 use super::language::Language;
+use super::link::{Called, ONE_KIND, link, own_name};
 use super::source::{FlowFile, Map, OptionFile, Say, ScreenFile, Word};
 use super::template::Template;
 use super::translation::{self, Translation};
@@ -28,25 +29,29 @@ pub fn load(
     languages: &[Language],
     septets_max: usize,
 ) -> Result<Flow, Vec<Finding>> {
-    load_translated(source, &[], languages, septets_max)
+    load_whole(source, Vec::new(), &[], languages, septets_max)
 }
 
-/// The same with further languages from files of their own.
+/// The same with the flows that it calls, and further languages from files of their own.
 ///
 /// # Errors
-/// As [`load`]; each finding names the translation that it is in.
-pub fn load_translated(
+/// As [`load`]; each finding names the called flow or the translation that it is in.
+pub fn load_whole(
     source: &str,
+    mut called: Vec<Called>,
     translations: &[Translation],
     languages: &[Language],
     septets_max: usize,
 ) -> Result<Flow, Vec<Finding>> {
-    let mut file: FlowFile =
+    let mut main: FlowFile =
         serde_saphyr::from_str(source).map_err(|error| vec![Finding::syntax(&error)])?;
-    let findings = translation::into_flow(translations, &mut file);
+    let mut flows = vec![&mut main];
+    flows.extend(called.iter_mut().map(|called| &mut called.0));
+    let findings = translation::into_flows(translations, &mut flows);
     if !findings.is_empty() {
         return Err(findings);
     }
+    let file = link(&main, &called)?;
     let mut loader = Loader {
         file: &file,
         languages,
@@ -75,8 +80,11 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// A flow that is called twice has each fault but once.
     fn find(&mut self, finding: Finding) {
-        self.findings.push(finding);
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 
     fn flow(&mut self) -> Option<Flow> {
@@ -193,17 +201,16 @@ impl Loader<'_> {
                 format!("'{DRAFT}' is where the last session broke off and cannot be a screen"),
             ));
         }
-        self.only_its_own_keys(name, screen);
+        for (key, to) in screen.strange_keys() {
+            let message = format!("'{key}' belongs to a screen with '{to}'");
+            self.find(Finding::at("screen", name, message));
+        }
         let kind = match (&screen.say, &screen.run, &screen.end) {
             (Some(say), None, None) => Kind::Ask(self.ask(name, screen, say)?),
             (None, Some(run), None) => Kind::Run(self.run(screen, run)?),
             (None, None, Some(end)) => Kind::End(self.texts(name, end)?),
             _ => {
-                self.find(Finding::at(
-                    "screen",
-                    name,
-                    "a screen has exactly one of 'say', 'run' and 'end'",
-                ));
+                self.find(Finding::at("screen", name, ONE_KIND));
                 return None;
             }
         };
@@ -212,35 +219,6 @@ impl Loader<'_> {
             kind,
             at: name.clone(),
         })
-    }
-
-    /// A key that a screen of this kind does not have would be read by nobody.
-    fn only_its_own_keys(&mut self, name: &Word, screen: &ScreenFile) {
-        let asks = screen.say.is_some();
-        let runs = screen.run.is_some();
-        let lists = asks && screen.list.is_some();
-        let keys = [
-            ("options", !screen.options.0.is_empty(), asks, "say"),
-            ("input", screen.input.is_some(), asks, "say"),
-            ("list", screen.list.is_some(), asks, "say"),
-            ("goto", screen.goto.is_some(), asks, "say"),
-            ("on", !screen.on.0.is_empty(), runs, "run"),
-            ("notice", !screen.notice.0.is_empty(), runs, "run"),
-            ("item", screen.item.is_some(), lists, "list"),
-            ("pick", screen.pick.is_some(), lists, "list"),
-            ("per_page", screen.per_page.is_some(), lists, "list"),
-            ("at_most", screen.at_most.is_some(), lists, "list"),
-            ("typed_goto", screen.typed_goto.is_some(), lists, "list"),
-        ];
-        for (key, is_there, belongs, to) in keys {
-            if is_there && !belongs {
-                self.find(Finding::at(
-                    "screen",
-                    name,
-                    format!("'{key}' belongs to a screen with '{to}'"),
-                ));
-            }
-        }
     }
 
     fn ask(&mut self, name: &Word, screen: &ScreenFile, say: &Say) -> Option<Ask> {
@@ -294,7 +272,7 @@ impl Loader<'_> {
                 Finding::at(
                     "dead end",
                     name,
-                    format!("no answer leads out of '{}'", name.value),
+                    format!("no answer leads out of '{}'", own_name(&name.value)),
                 )
                 .hint("give it options, an input, or make it an 'end'"),
             );
@@ -476,11 +454,12 @@ impl Loader<'_> {
             if let Some(defined) = defined
                 && !(1..=LIST_LEN_MAX).contains(&number)
             {
-                self.find(Finding::at_location(
-                    "limit",
-                    defined,
-                    format!("'{key}' is 1 to {LIST_LEN_MAX}"),
-                ));
+                let message = format!("'{key}' is 1 to {LIST_LEN_MAX}");
+                let finding = Finding::at_location("limit", defined, message);
+                self.find(match &name.file {
+                    Some(file) => finding.in_file(file),
+                    None => finding,
+                });
             }
         }
         Some(List {
@@ -628,16 +607,11 @@ impl Loader<'_> {
             let finding = Finding::at(
                 "target",
                 word,
-                format!("there is no screen '{}'", word.value),
+                format!("there is no screen '{}'", own_name(&word.value)),
             );
-            let hint = did_you_mean(
-                &word.value,
-                self.file
-                    .screens
-                    .0
-                    .iter()
-                    .map(|(name, _)| name.value.as_str()),
-            );
+            let known = self.file.screens.0.iter();
+            let known = known.map(|(name, _)| own_name(&name.value));
+            let hint = did_you_mean(own_name(&word.value), known);
             self.find(match hint {
                 Some(hint) => finding.hint(hint),
                 None => finding,

@@ -10,6 +10,7 @@ pub mod flow;
 pub mod graph;
 pub mod input;
 pub mod language;
+pub mod link;
 pub mod load;
 pub mod messages;
 pub mod rehearse;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
@@ -12,7 +13,7 @@ pub use super::word::Word;
 pub type Say = Map<Word>;
 
 /// A whole flow file.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "menus/README.md describes each")]
 pub struct FlowFile {
@@ -27,7 +28,7 @@ pub struct FlowFile {
 }
 
 /// Where a caller is taken who dials again soon.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "menus/README.md describes each")]
 pub struct ResumeFile {
@@ -36,7 +37,7 @@ pub struct ResumeFile {
 }
 
 /// Where a caller is taken who is lost.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "menus/README.md describes each")]
 pub struct AfterWrongFile {
@@ -44,8 +45,8 @@ pub struct AfterWrongFile {
     pub goto: Word,
 }
 
-/// One screen: something said and asked, a piece of work, or an end.
-#[derive(Debug, serde::Deserialize)]
+/// One screen: something said and asked, a piece of work, another flow, or an end.
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "menus/README.md describes each")]
 pub struct ScreenFile {
@@ -61,6 +62,7 @@ pub struct ScreenFile {
     pub goto: Option<Word>,
     pub typed_goto: Option<Word>,
     pub run: Option<Word>,
+    pub call: Option<Word>,
     #[serde(default)]
     pub on: Map<Word>,
     #[serde(default)]
@@ -69,7 +71,7 @@ pub struct ScreenFile {
 }
 
 /// One numbered option.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "menus/README.md describes each")]
 pub struct OptionFile {
@@ -78,6 +80,136 @@ pub struct OptionFile {
     #[serde(default)]
     pub set: Map<Word>,
     pub language: Option<Word>,
+}
+
+impl FlowFile {
+    /// Every word that names where callers are taken, the start first.
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Word> {
+        let resume = self.resume.as_mut().map(|resume| &mut resume.screen);
+        let after_wrong = self.after_wrong.as_mut().map(|after| &mut after.goto);
+        std::iter::once(&mut self.start)
+            .chain(resume)
+            .chain(after_wrong)
+            .chain(&mut self.dial)
+    }
+}
+
+impl ScreenFile {
+    /// Keys that a screen of this kind does not have, so that nobody would read them, and the key that they belong to.
+    pub(super) fn strange_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let asks = self.say.is_some();
+        let (runs, calls) = (self.run.is_some(), self.call.is_some());
+        let lists = asks && self.list.is_some();
+        let keys = [
+            ("options", !self.options.0.is_empty(), asks, "say"),
+            ("input", self.input.is_some(), asks, "say"),
+            ("list", self.list.is_some(), asks, "say"),
+            ("goto", self.goto.is_some(), asks || calls, "say"),
+            ("on", !self.on.0.is_empty(), runs || calls, "run"),
+            ("notice", !self.notice.0.is_empty(), runs, "run"),
+            ("item", self.item.is_some(), lists, "list"),
+            ("pick", self.pick.is_some(), lists, "list"),
+            ("per_page", self.per_page.is_some(), lists, "list"),
+            ("at_most", self.at_most.is_some(), lists, "list"),
+            ("typed_goto", self.typed_goto.is_some(), lists, "list"),
+        ];
+        keys.into_iter()
+            .filter(|(_, is_there, belongs, _)| *is_there && !belongs)
+            .map(|(key, _, _, to)| (key, to))
+    }
+
+    /// Every word that names where something leads.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Word> {
+        let options = self.options.0.iter().map(|(_, option)| &option.goto);
+        let outcomes = self.on.0.iter().map(|(_, target)| target);
+        let gotos = self.goto.iter().chain(&self.typed_goto);
+        options.chain(outcomes).chain(gotos)
+    }
+
+    /// The same, to lead elsewhere.
+    pub(super) fn targets_mut(&mut self) -> impl Iterator<Item = &mut Word> {
+        let options = self.options.0.iter_mut();
+        let options = options.map(|(_, option)| &mut option.goto);
+        let outcomes = self.on.0.iter_mut().map(|(_, target)| target);
+        let gotos = self.goto.iter_mut().chain(&mut self.typed_goto);
+        options.chain(outcomes).chain(gotos)
+    }
+}
+
+/// Tells every word which file it stands in.
+pub(super) trait Placed {
+    /// Words that know already keep theirs.
+    fn place(&mut self, file: &Arc<str>);
+}
+
+impl Placed for Word {
+    fn place(&mut self, file: &Arc<str>) {
+        self.file.get_or_insert_with(|| file.clone());
+    }
+}
+
+impl<V: Placed> Placed for Map<V> {
+    fn place(&mut self, file: &Arc<str>) {
+        for (key, value) in &mut self.0 {
+            key.place(file);
+            value.place(file);
+        }
+    }
+}
+
+impl<V: Placed> Placed for Option<V> {
+    fn place(&mut self, file: &Arc<str>) {
+        if let Some(value) = self {
+            value.place(file);
+        }
+    }
+}
+
+impl Placed for OptionFile {
+    fn place(&mut self, file: &Arc<str>) {
+        self.say.place(file);
+        self.goto.place(file);
+        self.set.place(file);
+        self.language.place(file);
+    }
+}
+
+impl Placed for ScreenFile {
+    fn place(&mut self, file: &Arc<str>) {
+        let words = [
+            &mut self.list,
+            &mut self.pick,
+            &mut self.goto,
+            &mut self.typed_goto,
+            &mut self.run,
+            &mut self.call,
+        ];
+        words.into_iter().for_each(|word| word.place(file));
+        let says = [&mut self.say, &mut self.item, &mut self.end];
+        says.into_iter().for_each(|say| say.place(file));
+        self.options.place(file);
+        self.input.place(file);
+        self.on.place(file);
+        self.notice.place(file);
+    }
+}
+
+impl Placed for FlowFile {
+    fn place(&mut self, file: &Arc<str>) {
+        self.flow.place(file);
+        self.languages.iter_mut().for_each(|word| word.place(file));
+        self.start.place(file);
+        self.dial.place(file);
+        if let Some(resume) = &mut self.resume {
+            resume.screen.place(file);
+            resume.needs.iter_mut().for_each(|word| word.place(file));
+        }
+        if let Some(after_wrong) = &mut self.after_wrong {
+            after_wrong.goto.place(file);
+        }
+        self.variables.place(file);
+        self.screens.place(file);
+    }
 }
 
 /// A mapping in the order written, its keys with their places.

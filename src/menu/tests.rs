@@ -1,6 +1,7 @@
 //! The menu engine and its checks, held against each other and against the menus that are shipped.
 #![allow(clippy::unwrap_used)]
 
+mod call;
 mod findings;
 mod glossary;
 mod harm;
@@ -24,7 +25,7 @@ use super::files;
 use super::flow::{Ask, Kind, RUNS_MAX};
 use super::input::Reader;
 use super::language::Language;
-use super::load::{load, load_translated};
+use super::load::{load, load_whole};
 use super::step::{BACK, State, Step, World};
 use super::translation::Translation;
 use super::value::{Value, Values};
@@ -67,7 +68,7 @@ fn booking(source: &str, septets_max: usize) -> Menu {
             Translation::parse(&name, &shipped(&name)).unwrap()
         })
         .collect();
-    let flow = load_translated(source, &translations, &languages, septets_max).unwrap();
+    let flow = load_whole(source, Vec::new(), &translations, &languages, septets_max).unwrap();
     Menu {
         flow,
         languages,

@@ -73,27 +73,36 @@ impl Translation {
     }
 }
 
-/// Puts the texts of every translation into the flow file.
-pub(super) fn into_flow(translations: &[Translation], flow: &mut FlowFile) -> Vec<Finding> {
-    let name = flow.flow.value.clone();
+/// Puts the texts of every translation into the flow files.
+pub(super) fn into_flows(
+    translations: &[Translation],
+    flows: &mut [&mut FlowFile],
+) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let names: Vec<_> = flows.iter().map(|flow| flow.flow.value.clone()).collect();
     for translation in translations {
-        let mut merge = Merge::new(translation, &mut flow.languages);
-        let mut section = None;
-        for (other, screens) in &translation.texts.flows {
-            if other.value == name {
-                section = Some((other, screens));
-            } else {
-                merge.lacks("flow", other, "flow", [name.as_str()]);
+        for flow in flows.iter_mut() {
+            let name = flow.flow.value.clone();
+            let mut merge = Merge::new(translation, &mut flow.languages);
+            let sections = &translation.texts.flows;
+            match sections.iter().find(|(known, _)| known.value == name) {
+                Some((at, screens)) => merge.screens(&mut flow.screens, at, screens),
+                None => merge.find(
+                    "language",
+                    &translation.language,
+                    format!("no texts of the flow '{name}'"),
+                ),
             }
+            findings.extend(merge.findings);
         }
-        match section {
-            Some((at, screens)) => merge.screens(&mut flow.screens, at, screens),
-            None => merge.find(
-                "language",
-                &translation.language,
-                format!("no texts of the flow '{name}'"),
-            ),
+        let mut merge = Merge {
+            translation,
+            findings: Vec::new(),
+        };
+        for (other, _) in &translation.texts.flows {
+            if !names.contains(&other.value) {
+                merge.lacks("flow", other, "flow", names.iter().map(String::as_str));
+            }
         }
         findings.extend(merge.findings);
     }

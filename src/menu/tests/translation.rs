@@ -2,7 +2,7 @@
 
 use crate::menu::Menu;
 use crate::menu::finding::Finding;
-use crate::menu::load::load_translated;
+use crate::menu::load::load_whole;
 use crate::menu::messages::Messages;
 use crate::menu::translation::Translation;
 use crate::menu::value::Values;
@@ -131,7 +131,7 @@ fn french() -> String {
 fn load(source: &str, name: &str) -> Result<Menu, Vec<Finding>> {
     let languages = vec![language("en"), language("fr"), language("lg")];
     let translation = Translation::parse(name, source).map_err(|finding| vec![finding])?;
-    let flow = load_translated(FLOW, &[translation], &languages, 160)?;
+    let flow = load_whole(FLOW, Vec::new(), &[translation], &languages, 160)?;
     Ok(Menu {
         flow,
         languages,
