@@ -19,12 +19,13 @@ use crate::menu::Menu;
 use crate::menu::date::weekend;
 use crate::menu::input::Reader;
 use crate::menu::language::Language;
-use crate::menu::messages::{Message, Messages};
+use crate::menu::messages::Message;
 use crate::menu::value::{Value, Values};
 use crate::phone::Msisdn;
 use crate::places::{Gazetteer, Place, PlaceKind};
 use crate::session::coalesce::Coalescer;
 use crate::session::keeper::Keeper;
+use crate::session::menus::LiveMenus;
 use crate::session::store::{Identity, Receipt, SessionKey, Store};
 use crate::traffic::Traffic;
 use crate::ussd::Account;
@@ -44,10 +45,8 @@ pub struct App {
     pub config: Config,
     /// Of each aggregator, by its name.
     pub accounts: BTreeMap<String, Account>,
-    /// The booking flow.
-    pub menu: Menu,
-    /// Texts outside of it.
-    pub messages: Messages,
+    /// What is said.
+    pub menus: LiveMenus,
     /// Postgres, for the service's own upkeep.
     pub pool: Pool,
     /// Guests, stays and messages.
@@ -122,8 +121,7 @@ impl App {
     /// Puts the parts together; nothing is connected yet.
     pub fn new(
         config: Config,
-        menu: Menu,
-        messages: Messages,
+        menus: LiveMenus,
         stores: Stores,
         outbox: Arc<Notify>,
         clock: Clock,
@@ -132,8 +130,7 @@ impl App {
         App {
             accounts: config.accounts(),
             config,
-            menu,
-            messages,
+            menus,
             pool: stores.pool,
             books: stores.books,
             store: stores.sessions,
@@ -188,23 +185,13 @@ impl App {
         msisdn.country().unwrap_or_else(|| self.config.home())
     }
 
-    /// The language to begin with: the country's first that the menu speaks.
-    pub fn default_language(&self, country: &Country) -> String {
-        let spoken = &self.menu.flow.languages;
-        let fits = country
-            .languages
-            .iter()
-            .find(|language| spoken.iter().any(|known| known == *language));
-        fits.map_or_else(|| spoken[0].clone(), |language| (*language).to_owned())
-    }
-
-    /// What is spoken to somebody who chose `code`: that, or the country's default where the menus have lost it.
-    pub fn spoken(&self, code: &str, country: &Country) -> String {
-        if self.menu.flow.languages.iter().any(|known| known == code) {
+    /// What is spoken to somebody who chose `code`: that, or the country's default where `menu` has lost it.
+    pub fn spoken(&self, menu: &Menu, code: &str, country: &Country) -> String {
+        if menu.speaks(code) {
             return code.to_owned();
         }
         missing(code);
-        self.default_language(country)
+        menu.default_language(country).to_owned()
     }
 
     /// Day and hour in a country.
@@ -217,7 +204,7 @@ impl App {
     }
 
     /// What every text can show.
-    pub fn given(&self, country: &Country, service_code: &str) -> Values {
+    pub fn given(&self, menu: &Menu, country: &Country, service_code: &str) -> Values {
         let today = self.local_time(country).today;
         [
             ("today", Value::Date(today)),
@@ -227,7 +214,7 @@ impl App {
             ("service_code", Value::text(service_code)),
             ("care_phone", Value::text(self.config.care_phone.as_str())),
             ("country", Value::text(country.code)),
-            ("languages", Value::text(self.menu.names_spoken_in(country))),
+            ("languages", Value::text(menu.names_spoken_in(country))),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -235,13 +222,14 @@ impl App {
     }
 
     /// How to read what a caller types.
-    pub fn reader(&self, language: &str, country: &'static Country) -> Reader<'_> {
-        let own = self.menu.language(language);
-        let others = self
-            .menu
-            .languages
-            .iter()
-            .filter(|other| other.code != own.code);
+    pub fn reader<'a>(
+        &self,
+        menu: &'a Menu,
+        language: &str,
+        country: &'static Country,
+    ) -> Reader<'a> {
+        let own = menu.language(language);
+        let others = menu.languages.iter().filter(|other| other.code != own.code);
         Reader {
             languages: std::iter::once(own).chain(others).collect(),
             today: self.local_time(country).today,
@@ -254,7 +242,7 @@ impl App {
         &self.config.service_codes[0]
     }
 
-    /// A text outside of the menu.
+    /// A text outside of the flow, in the words of the current version.
     pub fn say(
         &self,
         message: Message,
@@ -262,18 +250,16 @@ impl App {
         item: Option<&Value>,
         country: &Country,
     ) -> String {
-        let language = if self.messages.speaks(&language.code) {
+        let menus = self.menus.current();
+        let language = if menus.messages.speaks(&language.code) {
             language
         } else {
             missing(&language.code);
-            self.menu.language(&self.default_language(country))
+            let menu = &menus.menu;
+            menu.language(menu.default_language(country))
         };
-        self.messages.say(
-            message,
-            language,
-            item,
-            &self.given(country, self.service_code()),
-        )
+        let given = self.given(&menus.menu, country, self.service_code());
+        menus.messages.say(message, language, item, &given)
     }
 }
 

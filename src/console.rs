@@ -1,8 +1,10 @@
-//! What the operator looks at while connecting an aggregator. On the private address only: the URLs hold the tokens.
+//! What the operator looks at: aggregators while connecting them, menus while changing them. On the private address
+//! only: URLs hold tokens.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::app::App;
 use crate::traffic::Seen;
@@ -41,4 +43,16 @@ pub async fn aggregators(app: Data<App>) -> HttpResponse {
         })
     });
     HttpResponse::Ok().json(configured.collect::<Vec<_>>())
+}
+
+/// `GET /private/menus`: the version that dialogues begin in, earlier ones that some are still in, and why changed files
+/// did not go live.
+pub async fn menus(app: Data<App>) -> HttpResponse {
+    let current = app.menus.current_files();
+    HttpResponse::Ok().json(json!({
+        "version": current.menus.version,
+        "since": current.since,
+        "earlier": app.menus.earlier(),
+        "refused": app.menus.refusal(),
+    }))
 }

@@ -22,9 +22,9 @@
 //! - [`ussd`], [`sms`]: wire formats, one file each behind one contract; they know nothing of menus.
 //! - [`menu`]: the flow language of `menus/`, its proof, its steps and its pages. No I/O after loading.
 //! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
-//! - [`session`]: where they meet: turns, actions, the Redis store, inbound SMS.
+//! - [`session`]: where they meet: turns, actions, the Redis store, live menus, inbound SMS.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
-//! - [`jobs`]: outbox, expiry of holds, months of the calendar.
+//! - [`jobs`]: outbox, expiry of holds, months of the calendar, changed menus.
 //! - [`webhook`], [`health`], [`console`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings.
 //! - [`embedded`]: the private Postgres and Redis of the demo and the tests.

@@ -16,7 +16,8 @@ pub fn private(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/health/live").route(web::get().to(health::live)))
         .service(web::resource("/health/ready").route(web::get().to(health::ready)))
         .service(web::resource("/metrics").route(web::get().to(health::metrics)))
-        .service(web::resource("/private/aggregators").route(web::get().to(console::aggregators)));
+        .service(web::resource("/private/aggregators").route(web::get().to(console::aggregators)))
+        .service(web::resource("/private/menus").route(web::get().to(console::menus)));
 }
 
 /// A phone for trying it out, on the private address.

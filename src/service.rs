@@ -20,13 +20,15 @@ use crate::books::Books;
 use crate::chance::Chance;
 use crate::config::Config;
 use crate::db::inventory::{self, Files};
+use crate::db::menu_versions;
 use crate::db::migrate::migrate;
 use crate::db::outbox;
 use crate::db::partitions::{MONTHS_AHEAD, ensure_months, fill_nights};
 use crate::db::pool::{PoolSettings, pool};
 use crate::health::Readiness;
-use crate::menu::files;
+use crate::menu::files::{self, Sources};
 use crate::phone::Msisdn;
+use crate::session::menus::LiveMenus;
 use crate::session::store::Store;
 use crate::simulator::{self, InboxSms, Line, QuickStart, Simulator};
 use crate::{jobs, routes, sms};
@@ -70,7 +72,8 @@ pub struct Service {
 /// A menu with findings, an address that is taken, a URL that cannot be read.
 pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Result<Service> {
     install_tls();
-    let (menu, messages) = files::read(config.menus.as_deref(), config.screen_septets)
+    let menus = Sources::read(config.menus.as_deref())
+        .and_then(|sources| LiveMenus::new(sources, config.screen_septets, clock.now()))
         .context("the menus cannot go live")?;
     let pool = pool(
         &urls.database,
@@ -89,8 +92,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     let worker = jobs::outbox::Worker::new(books.clone(), http.clone(), routes, chance.clone());
     let app = Arc::new(App::new(
         config,
-        menu,
-        messages,
+        menus,
         Stores {
             pool: pool.clone(),
             books: books.clone(),
@@ -118,6 +120,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
+    jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));
     jobs.spawn({
         let app = app.clone();
         async move { app.keeper.run(&app.books, stopped).await }
@@ -223,6 +226,7 @@ pub async fn prepare(app: &App) -> anyhow::Result<()> {
         load_sample(&mut client, today).await?;
     }
     fill_nights(&mut client, today).await?;
+    menu_versions::save(&client, &app.menus.current_files().sources).await?;
     drop(client);
     app.load_places().await?;
     Ok(())

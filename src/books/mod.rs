@@ -19,9 +19,10 @@ use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
 use crate::db::session_ends::SessionEndRow;
 use crate::db::{
-    DbError, call_backs, guests, holds, outbox, places, replies, reservations, reserve, search,
-    session_ends,
+    DbError, call_backs, guests, holds, menu_versions, outbox, places, replies, reservations,
+    reserve, search, session_ends,
 };
+use crate::menu::files::{Sources, Version};
 use crate::phone::Msisdn;
 use crate::sms::DeliveryReport;
 
@@ -90,6 +91,11 @@ impl Books {
     /// [`guests::close_draft`]
     pub async fn close_draft(&self, msisdn: &Msisdn) -> Result<(), DbError> {
         guests::close_draft(&self.brief().await?, msisdn).await
+    }
+
+    /// [`menu_versions::find`]
+    pub async fn find_menus(&self, version: &Version) -> Result<Option<Sources>, DbError> {
+        menu_versions::find(&self.brief().await?, version).await
     }
 
     /// [`places::list_places`]

@@ -18,6 +18,7 @@ pub mod guests;
 pub mod holds;
 pub mod inventory;
 pub mod life;
+pub mod menu_versions;
 pub mod migrate;
 pub mod outbox;
 pub mod partitions;

@@ -1,16 +1,20 @@
 //! The menu files: inside the binary, or in a folder of the operator's.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use rust_embed::RustEmbed;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::Menu;
 use super::finding::Finding;
 use super::language::Language;
 use super::link::Called;
 use super::load::load_whole;
 use super::messages::Messages;
 use super::translation::Translation;
+use super::{Menu, Menus};
 
 /// `menus/` as it was when the binary was built.
 #[derive(RustEmbed)]
@@ -45,46 +49,17 @@ pub enum MenuError {
     },
 }
 
+/// The most bytes of all menu files together, and the most files.
+const BYTES_MAX: u64 = 8 * 1024 * 1024;
+const FILES_MAX: usize = 500;
+
 /// Reads and checks every menu file, from `folder` or from inside the binary.
 ///
 /// # Errors
 /// [`MenuError`] with everything that is wrong.
 pub fn read(folder: Option<&Path>, septets_max: usize) -> Result<(Menu, Messages), MenuError> {
-    let files = Files { folder };
-    let languages = files.languages()?;
-    let (translations, mut pictures) =
-        files.parsed(&files.names(TRANSLATIONS)?, Translation::parse)?;
-    let (called, unreadable) = files.parsed(&files.called()?, Called::parse)?;
-    pictures.extend(unreadable);
-    if !pictures.is_empty() {
-        return Err(MenuError::Findings { pictures });
-    }
-    let flow = load_whole(
-        &files.source(FLOW)?.1,
-        called,
-        &translations,
-        &languages,
-        septets_max,
-    )
-    .map_err(|findings| files.draw(&findings, FLOW));
-    let messages = Messages::load_translated(&files.source(MESSAGES)?.1, &translations, &languages)
-        .map_err(|findings| files.draw(&findings, MESSAGES));
-    match (flow, messages) {
-        (Ok(flow), Ok(messages)) => Ok((
-            Menu {
-                flow,
-                languages,
-                septets_max,
-            },
-            messages,
-        )),
-        (flow, messages) => {
-            for drawn in [flow.err(), messages.err()].into_iter().flatten() {
-                pictures.extend(drawn?);
-            }
-            Err(MenuError::Findings { pictures })
-        }
-    }
+    let menus = Sources::read(folder)?.load(septets_max)?;
+    Ok((menus.menu, menus.messages))
 }
 
 /// A file of the sample data.
@@ -93,43 +68,142 @@ pub fn sample(name: &str) -> Option<String> {
     String::from_utf8(file.data.into_owned()).ok()
 }
 
-struct Files<'a> {
-    folder: Option<&'a Path>,
+/// Tells one state of the menu files from every other: 32 hex digits, from the names and contents of all files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(String);
+
+impl Version {
+    /// The version under this name. Whether there is one is not said.
+    pub fn named(name: &str) -> Version {
+        Version(name.to_owned())
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-impl Files<'_> {
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The menu files as they are written, by name below the folder: `booking.yaml`, `languages/en.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// Stands before each name where a person reads it.
+    root: String,
+    files: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// The files of `folder`, or those inside the binary. Not whether they are any good.
+    ///
+    /// # Errors
+    /// [`MenuError::Unreadable`] names the file.
+    pub fn read(folder: Option<&Path>) -> Result<Sources, MenuError> {
+        let (root, files) = match folder {
+            Some(folder) => (folder.display().to_string(), on_disk(folder)?),
+            None => ("menus".to_owned(), embedded()?),
+        };
+        Ok(Sources { root, files })
+    }
+
+    /// Files that were kept under their version.
+    pub fn kept(version: &Version, files: BTreeMap<String, String>) -> Sources {
+        Sources {
+            root: format!("menus of version {version}"),
+            files,
+        }
+    }
+
+    /// Name and content of each.
+    pub fn files(&self) -> &BTreeMap<String, String> {
+        &self.files
+    }
+
+    /// Where they come from does not matter.
+    pub fn version(&self) -> Version {
+        let mut hash = Sha256::new();
+        for text in self.files.iter().flat_map(|(name, source)| [name, source]) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        let digest = hash.finalize();
+        Version(digest[..16].iter().map(|b| format!("{b:02x}")).collect())
+    }
+
+    /// Checks everything and makes it ready to be spoken.
+    ///
+    /// # Errors
+    /// [`MenuError`] with everything that is wrong.
+    pub fn load(&self, septets_max: usize) -> Result<Menus, MenuError> {
+        let languages = self.languages()?;
+        let (translations, mut pictures) =
+            self.parsed(self.below(TRANSLATIONS), Translation::parse);
+        let (called, unreadable) = self.parsed(self.called(), Called::parse);
+        pictures.extend(unreadable);
+        if !pictures.is_empty() {
+            return Err(MenuError::Findings { pictures });
+        }
+        let flow = load_whole(
+            self.source(FLOW)?,
+            called,
+            &translations,
+            &languages,
+            septets_max,
+        )
+        .map_err(|findings| self.draw(&findings, FLOW));
+        let messages = Messages::load_translated(self.source(MESSAGES)?, &translations, &languages)
+            .map_err(|findings| self.draw(&findings, MESSAGES));
+        match (flow, messages) {
+            (Ok(flow), Ok(messages)) => Ok(Menus {
+                version: self.version(),
+                menu: Menu {
+                    flow,
+                    languages,
+                    septets_max,
+                },
+                messages,
+            }),
+            (flow, messages) => {
+                for drawn in [flow.err(), messages.err()].into_iter().flatten() {
+                    pictures.extend(drawn?);
+                }
+                Err(MenuError::Findings { pictures })
+            }
+        }
+    }
+
     fn languages(&self) -> Result<Vec<Language>, MenuError> {
-        self.names(LANGUAGES)?
-            .iter()
-            .map(|name| {
-                let (path, source) = self.source(name)?;
-                Language::parse(&source).map_err(|why| MenuError::Unreadable { path, why })
-            })
+        self.below(LANGUAGES)
+            .map(|(name, source)| Language::parse(source).map_err(|why| self.unreadable(name, why)))
             .collect()
     }
 
     /// Every one of these files that can be read, and pictures of what is wrong with the others.
-    fn parsed<T>(
-        &self,
-        names: &[String],
+    fn parsed<'a, T>(
+        &'a self,
+        files: impl Iterator<Item = (&'a str, &'a str)>,
         parse: impl Fn(&str, &str) -> Result<T, Finding>,
-    ) -> Result<(Vec<T>, Vec<String>), MenuError> {
+    ) -> (Vec<T>, Vec<String>) {
         let (mut parsed, mut pictures) = (Vec::new(), Vec::new());
-        for name in names {
-            let (path, source) = self.source(name)?;
-            match parse(name, &source) {
+        for (name, source) in files {
+            match parse(name, source) {
                 Ok(file) => parsed.push(file),
-                Err(finding) => pictures.push(finding.draw(&path, &source)),
+                Err(finding) => pictures.push(finding.draw(&self.path(name), source)),
             }
         }
-        Ok((parsed, pictures))
+        (parsed, pictures)
     }
 
     /// The flow files beside the one that is dialled.
-    fn called(&self) -> Result<Vec<String>, MenuError> {
-        let mut names = self.names("")?;
-        names.retain(|name| ![FLOW, MESSAGES, GLOSSARY].contains(&name.as_str()));
-        Ok(names)
+    fn called(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.below("")
+            .filter(|(name, _)| ![FLOW, MESSAGES, GLOSSARY].contains(name))
     }
 
     /// Each finding drawn in the file that it is in: a translation, or else `own`.
@@ -137,66 +211,138 @@ impl Files<'_> {
         findings
             .iter()
             .map(|finding| {
-                let (path, source) = self.source(finding.file.as_deref().unwrap_or(own))?;
-                Ok(finding.draw(&path, &source))
+                let name = finding.file.as_deref().unwrap_or(own);
+                Ok(finding.draw(&self.path(name), self.source(name)?))
             })
             .collect()
     }
 
-    /// The YAML files of a folder of the menus, in order of name; of the menus themselves if it is empty. A folder that is
-    /// not there has none.
-    fn names(&self, folder: &str) -> Result<Vec<String>, MenuError> {
-        let is_in = |name: &str| {
-            let parts = name.rsplit_once('/').unwrap_or(("", name));
-            parts.0 == folder && parts.1.ends_with(".yaml")
-        };
-        let mut names = match self.folder {
-            None => Embedded::iter().map(|name| name.into_owned()).collect(),
-            Some(menus) if menus.join(folder).is_dir() => listed(menus, folder)?,
-            Some(_) => Vec::new(),
-        };
-        names.retain(|name| is_in(name));
-        names.sort();
-        Ok(names)
+    /// The files of a folder of the menus, in order of name; of the menus themselves if it is empty.
+    fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.files
+            .iter()
+            .filter(move |(name, _)| name.rsplit_once('/').unwrap_or(("", name)).0 == folder)
+            .map(|(name, source)| (name.as_str(), source.as_str()))
     }
 
-    fn source(&self, name: &str) -> Result<(String, String), MenuError> {
-        let path = self.folder.map_or_else(
-            || format!("menus/{name}"),
-            |folder| folder.join(name).display().to_string(),
-        );
-        let unreadable = |why: String| MenuError::Unreadable {
-            path: path.clone(),
-            why,
-        };
-        let source = match self.folder {
-            Some(folder) => std::fs::read_to_string(folder.join(name))
-                .map_err(|error| unreadable(error.to_string()))?,
-            None => {
-                let file = Embedded::get(name)
-                    .ok_or_else(|| unreadable("is not in the binary".to_owned()))?;
-                String::from_utf8(file.data.into_owned())
-                    .map_err(|error| unreadable(error.to_string()))?
-            }
-        };
-        Ok((path, source))
+    fn source(&self, name: &str) -> Result<&str, MenuError> {
+        self.files
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| self.unreadable(name, "there is no such file"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        Path::new(&self.root).join(name).display().to_string()
+    }
+
+    fn unreadable(&self, name: &str, why: impl fmt::Display) -> MenuError {
+        MenuError::Unreadable {
+            path: self.path(name),
+            why: why.to_string(),
+        }
     }
 }
 
-/// Everything in a folder of the menus, named from there.
-fn listed(menus: &Path, folder: &str) -> Result<Vec<String>, MenuError> {
-    let unreadable = |error: std::io::Error| MenuError::Unreadable {
-        path: menus.join(folder).display().to_string(),
-        why: error.to_string(),
-    };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(menus.join(folder)).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        let name = name.to_string_lossy();
-        names.push(match folder {
-            "" => name.into_owned(),
-            folder => format!("{folder}/{name}"),
-        });
+fn embedded() -> Result<BTreeMap<String, String>, MenuError> {
+    Embedded::iter()
+        .filter(|name| name.ends_with(".yaml"))
+        .filter_map(|name| Some((name.to_string(), Embedded::get(&name)?.data)))
+        .map(|(name, data)| match String::from_utf8(data.into_owned()) {
+            Ok(source) => Ok((name, source)),
+            Err(error) => Err(MenuError::Unreadable {
+                path: format!("menus/{name}"),
+                why: error.to_string(),
+            }),
+        })
+        .collect()
+}
+
+/// The YAML files of `menus` and of the folders that belong to it.
+fn on_disk(menus: &Path) -> Result<BTreeMap<String, String>, MenuError> {
+    let (mut files, mut bytes) = (BTreeMap::new(), 0);
+    for folder in ["", LANGUAGES, TRANSLATIONS] {
+        let within = menus.join(folder);
+        if !folder.is_empty() && !within.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&within).map_err(|error| unreadable(&within, error))? {
+            let path = entry.map_err(|error| unreadable(&within, error))?.path();
+            let is_yaml = path.extension().is_some_and(|end| end == "yaml");
+            let Some(name) = path.file_name().filter(|_| is_yaml && path.is_file()) else {
+                continue;
+            };
+            bytes += path.metadata().map_or(0, |file| file.len());
+            if files.len() >= FILES_MAX || bytes > BYTES_MAX {
+                let why = format!("more than {FILES_MAX} menu files or {BYTES_MAX} bytes");
+                return Err(unreadable(menus, why));
+            }
+            let source =
+                std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let name = Path::new(folder).join(name).to_string_lossy().into_owned();
+            files.insert(name, source);
+        }
     }
-    Ok(names)
+    Ok(files)
+}
+
+fn unreadable(path: &Path, why: impl fmt::Display) -> MenuError {
+    MenuError::Unreadable {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_of_names_and_contents_and_of_nothing_else() {
+        let embedded = Sources::read(None).unwrap();
+        let on_disk = Sources::read(Some(Path::new("menus"))).unwrap();
+        assert_eq!(embedded.version(), on_disk.version());
+        let kept = Sources::kept(&embedded.version(), embedded.files().clone());
+        assert_eq!(kept.version(), embedded.version());
+
+        let changed = |change: fn(&mut BTreeMap<String, String>)| {
+            let mut files = embedded.files().clone();
+            change(&mut files);
+            Sources {
+                root: String::new(),
+                files,
+            }
+            .version()
+        };
+        let versions = [
+            embedded.version(),
+            changed(|files| files.get_mut(FLOW).unwrap().push(' ')),
+            changed(|files| files.get_mut(MESSAGES).unwrap().push(' ')),
+            changed(|files| drop(files.remove("languages/yo.yaml"))),
+            changed(|files| {
+                let language = files.remove("languages/yo.yaml").unwrap();
+                files.insert("languages/yp.yaml".to_owned(), language);
+            }),
+        ];
+        for (at, version) in versions.iter().enumerate() {
+            assert!(!versions[..at].contains(version), "{at}");
+            assert_eq!(version.as_str().len(), 32);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_no_text_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = |what: Result<Menus, MenuError>| what.unwrap_err().to_string();
+        let load = || Sources::read(Some(folder.path())).and_then(|found| found.load(160));
+        assert!(why(load()).contains("booking.yaml: there is no such file"));
+        std::fs::write(folder.path().join(FLOW), b"flow: \xff").unwrap();
+        assert!(why(load()).contains("booking.yaml: stream did not contain valid UTF-8"));
+        let nowhere = folder.path().join("nowhere");
+        assert!(
+            why(Sources::read(Some(&nowhere)).and_then(|found| found.load(160)))
+                .contains("nowhere")
+        );
+    }
 }

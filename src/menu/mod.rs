@@ -23,10 +23,23 @@ pub mod translation;
 pub mod value;
 pub mod word;
 
+use files::Version;
 use flow::Flow;
 use language::Language;
+use messages::Messages;
 
 use crate::country::Country;
+
+/// All that is said, of one version of the menu files.
+#[derive(Debug)]
+pub struct Menus {
+    /// Of which files.
+    pub version: Version,
+    /// The booking flow.
+    pub menu: Menu,
+    /// Texts outside of it.
+    pub messages: Messages,
+}
 
 /// A flow with the languages that it speaks.
 #[derive(Debug)]
@@ -48,12 +61,23 @@ impl Menu {
             .unwrap_or(&self.languages[0])
     }
 
+    /// The language to begin with: the country's first that the flow speaks.
+    pub fn default_language(&self, country: &Country) -> &str {
+        let known = country.languages.iter().copied();
+        known
+            .into_iter()
+            .find(|language| self.speaks(language))
+            .unwrap_or(&self.flow.languages[0])
+    }
+
+    /// Whether the flow has texts in this language.
+    pub fn speaks(&self, code: &str) -> bool {
+        self.flow.languages.iter().any(|known| known == code)
+    }
+
     /// `English/Kiswahili`: the languages of a country by their own names, as far as the flow speaks them.
     pub fn names_spoken_in(&self, country: &Country) -> String {
-        let spoken = country
-            .languages
-            .iter()
-            .filter(|code| self.flow.languages.iter().any(|known| known == *code));
+        let spoken = country.languages.iter().filter(|code| self.speaks(code));
         let names: Vec<_> = spoken
             .map(|code| self.language(code).name.as_str())
             .collect();

@@ -14,6 +14,7 @@ use crate::country::Country;
 use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::reserve::{Booking, Reserved};
 use crate::db::{DbError, reservations};
+use crate::menu::Menu;
 use crate::menu::action::Action;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
@@ -39,6 +40,8 @@ const SMS_SEPTETS: usize = 160;
 pub struct Work<'a> {
     /// The service.
     pub app: &'a Arc<App>,
+    /// What the dialogue speaks.
+    pub menu: &'a Menu,
     /// The caller's country.
     pub country: &'static Country,
     /// The caller.
@@ -125,7 +128,7 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
 
 impl Work<'_> {
     fn language(&self) -> &Language {
-        self.app.menu.language(&self.state.language)
+        self.menu.language(&self.state.language)
     }
 
     fn text(&self, variable: &str, field: &str) -> Option<&str> {
@@ -419,7 +422,8 @@ impl Work<'_> {
                 .map(|friend| draft(kind, message, friend, self.language())),
         );
         if terms.offer.pay == Pay::AtLodge {
-            let language = self.app.menu.language(&terms.offer.host_language);
+            let menus = self.app.menus.current();
+            let language = menus.menu.language(&terms.offer.host_language);
             drafts.push(draft(
                 "host_booked",
                 Message::HostBooked,
@@ -578,7 +582,8 @@ pub fn farewells(
             .filter(|friend| **friend != reservation.msisdn)
             .map(|friend| draft("cancelled", Message::Cancelled, friend, language)),
     );
-    let host_language = app.menu.language(&reservation.host_language);
+    let menus = app.menus.current();
+    let host_language = menus.menu.language(&reservation.host_language);
     drafts.push(draft(
         "host_cancelled",
         Message::HostCancelled,

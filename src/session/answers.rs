@@ -4,9 +4,10 @@
 use crate::db::effect::Turn;
 use crate::menu::flow::RUNS_MAX;
 use crate::menu::step::{State, Step, World};
-use crate::menu::value::{Type, Values};
+use crate::menu::value::Type;
 use crate::session::actions::{self, Work};
 use crate::session::error::TurnError;
+use crate::session::menus::Spoken;
 use crate::session::turn::Session;
 use crate::ussd::transcript::position;
 use crate::ussd::{INPUT_CHARS_MAX, Said};
@@ -18,18 +19,18 @@ impl Session {
         state: &mut State,
         input: &str,
         at: i32,
-        given: &Values,
+        spoken: &Spoken,
     ) -> Result<(), TurnError> {
         let answers: Vec<_> = input.split('*').collect();
         let takes_words = matches!(
-            self.app.menu.asks_for(state),
+            spoken.menu().asks_for(state),
             Some(Type::Text(_) | Type::Name)
         );
         if answers.len() == 1 || takes_words || input.trim_matches('*').is_empty() {
-            return self.step(state, input, &self.turn_at(at, ""), given).await;
+            return self.step(state, input, &self.turn_at(at, ""), spoken).await;
         }
         let first = at - i32::try_from(answers.len()).unwrap_or(i32::MAX) + 1;
-        self.replay(state, &answers, &self.turn_at(first, ""), given)
+        self.replay(state, &answers, &self.turn_at(first, ""), spoken)
             .await
     }
 
@@ -40,18 +41,18 @@ impl Session {
         state: &mut State,
         answers: &[&str],
         first: &Turn,
-        given: &Values,
+        spoken: &Spoken,
     ) -> Result<(), TurnError> {
         for (answer, position) in answers.iter().zip(first.position..) {
             let turn = Turn {
                 position,
                 ..first.clone()
             };
-            if self.app.menu.commits(state, answer) && !self.has_made(&turn).await? {
+            if spoken.menu().commits(state, answer) && !self.has_made(&turn).await? {
                 return Ok(());
             }
-            self.step(state, answer, &turn, given).await?;
-            if self.app.menu.page(state, given).ends {
+            self.step(state, answer, &turn, spoken).await?;
+            if spoken.menu().page(state, &spoken.given).ends {
                 return Ok(());
             }
         }
@@ -96,21 +97,24 @@ impl Session {
         state: &mut State,
         input: &str,
         turn: &Turn,
-        given: &Values,
+        spoken: &Spoken,
     ) -> Result<(), TurnError> {
         let typed: String = input.chars().take(INPUT_CHARS_MAX).collect();
-        let reader = self.app.reader(&state.language, self.country);
+        let reader = self
+            .app
+            .reader(spoken.menu(), &state.language, self.country);
         let world = World {
-            given,
+            given: &spoken.given,
             reader: &reader,
         };
-        let mut step = self.app.menu.answer(state, &typed, &world);
+        let mut step = spoken.menu().answer(state, &typed, &world);
         for _ in 0..RUNS_MAX {
             let Step::Run(action) = step else {
                 return Ok(());
             };
             let work = Work {
                 app: &self.app,
+                menu: spoken.menu(),
                 country: self.country,
                 msisdn: &self.call.msisdn,
                 turn,
@@ -118,9 +122,8 @@ impl Session {
                 state: &*state,
             };
             let done = actions::run(action, &work).await?;
-            step = self
-                .app
-                .menu
+            step = spoken
+                .menu()
                 .resume(state, done.outcome, done.binds, &world);
         }
         Ok(())

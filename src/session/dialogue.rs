@@ -1,33 +1,34 @@
 //! What a call means to its dialogue: it begins, goes on, or tells all answers so far.
 
+use std::sync::Arc;
+
+use crate::db::DbError;
+use crate::menu::Menus;
+use crate::menu::files::Version;
 use crate::menu::step::State;
-use crate::menu::value::Values;
 use crate::session::error::TurnError;
 use crate::session::keeper::{Draft, Memory, Resume};
+use crate::session::menus::Spoken;
 use crate::session::store::{Dialogue, HOPS_MAX, Receipt};
 use crate::session::turn::{Session, Worked};
 use crate::ussd::Said;
 use crate::ussd::transcript::{Hop, hop, position};
 
 impl Session {
-    pub(super) async fn work(&self, mut dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
-        // The menus may have changed since.
-        if let Some(state) = dialogue.as_mut().and_then(|before| before.state.as_mut()) {
-            state.language = self.app.spoken(&state.language, self.country);
-        }
+    pub(super) async fn work(&self, dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
         match &self.call.said {
             Said::Transcript(transcript) => {
                 let at = position(transcript);
-                let given = self.app.given(self.country, self.service_code());
-                let state = self.transcribed(dialogue, transcript, at, &given).await?;
+                let (state, spoken) = self.transcribed(dialogue, transcript, at).await?;
                 let after = Dialogue {
                     begun: String::new(),
                     service_code: self.service_code().to_owned(),
                     transcript: transcript.clone(),
                     position: at,
+                    menus: spoken.menus.version.clone(),
                     state: None,
                 };
-                Ok(self.worked(after, state, &given, false))
+                Ok(self.worked(after, state, &spoken, false))
             }
             Said::Dialled(ahead) => {
                 let live = dialogue.is_some_and(|before| before.state.is_some());
@@ -51,16 +52,16 @@ impl Session {
     /// A dialogue that begins, whatever was said under its session id before.
     async fn dialled(&self, ahead: &str) -> Result<Worked, TurnError> {
         let begun = self.app.chance.uuid().simple().to_string();
-        let given = self.app.given(self.country, self.service_code());
-        let state = self.first(ahead, &begun, &given).await?;
+        let (state, spoken) = self.first(ahead, &begun).await?;
         let after = Dialogue {
             begun,
             service_code: self.service_code().to_owned(),
             transcript: ahead.to_owned(),
             position: position(ahead),
+            menus: spoken.menus.version.clone(),
             state: None,
         };
-        Ok(self.worked(after, state, &given, true))
+        Ok(self.worked(after, state, &spoken, true))
     }
 
     /// The dialogue after its next answer. The code is what was dialled, whatever the call says.
@@ -70,9 +71,10 @@ impl Session {
         if at > HOPS_MAX {
             return Err(TurnError::Over);
         }
-        let given = self.app.given(self.country, &before.service_code);
+        let menus = self.find_menus(&before.menus).await?;
+        let spoken = self.spoken(menus.ok_or(TurnError::Over)?, &before.service_code);
         let turn = self.turn_at(at, &before.begun);
-        self.step(&mut state, input, &turn, &given).await?;
+        self.step(&mut state, input, &turn, &spoken).await?;
         let joint = if before.transcript.is_empty() {
             ""
         } else {
@@ -84,7 +86,7 @@ impl Session {
             state: None,
             ..before
         };
-        Ok(self.worked(after, state, &given, false))
+        Ok(self.worked(after, state, &spoken, false))
     }
 
     /// The state after a call that tells all answers so far.
@@ -93,25 +95,24 @@ impl Session {
         dialogue: Option<Dialogue>,
         transcript: &str,
         at: i32,
-        given: &Values,
-    ) -> Result<State, TurnError> {
+    ) -> Result<(State, Spoken), TurnError> {
         if at > HOPS_MAX {
             return Err(TurnError::Over);
         }
-        let (previous, state) = match dialogue {
-            Some(dialogue) => (Some(dialogue.transcript), dialogue.state),
-            None => (None, None),
+        let Some(before) = dialogue else {
+            return self.first(transcript, "").await;
         };
-        match hop(previous.as_deref(), transcript) {
-            Hop::First { input } => self.first(input, "", given).await,
-            Hop::Reply { input } => {
-                let mut state = state.ok_or(TurnError::Over)?;
-                self.replies(&mut state, input, at, given).await?;
-                Ok(state)
-            }
-            Hop::Repeat => state.ok_or(TurnError::Over),
+        let mut state = before.state.ok_or(TurnError::Over)?;
+        // A dialogue whose menus are gone is as good as lost.
+        let Some(menus) = self.find_menus(&before.menus).await? else {
+            return self.first(transcript, "").await;
+        };
+        let spoken = self.spoken(menus, self.service_code());
+        match hop(Some(&before.transcript), transcript) {
+            Hop::First { .. } | Hop::Repeat => {}
+            Hop::Reply { input } => self.replies(&mut state, input, at, &spoken).await?,
             // Its receipt would have been found: it is too old to be kept.
-            Hop::Late => Err(TurnError::Over),
+            Hop::Late => return Err(TurnError::Over),
             Hop::Mismatch { input } => {
                 tracing::warn!(
                     aggregator = self.aggregator.name(),
@@ -119,11 +120,25 @@ impl Session {
                 );
                 metrics::counter!("transcripts_mismatched_total", "aggregator" => self.aggregator.name())
                     .increment(1);
-                let mut state = state.ok_or(TurnError::Over)?;
-                self.replay(&mut state, &[input], &self.turn_at(at, ""), given)
+                self.replay(&mut state, &[input], &self.turn_at(at, ""), &spoken)
                     .await?;
-                Ok(state)
             }
+        }
+        Ok((state, spoken))
+    }
+
+    /// `None`: that version cannot be spoken any more.
+    pub(super) async fn find_menus(
+        &self,
+        version: &Version,
+    ) -> Result<Option<Arc<Menus>>, DbError> {
+        self.app.menus.find(version, &self.app.books).await
+    }
+
+    pub(super) fn spoken(&self, menus: Arc<Menus>, service_code: &str) -> Spoken {
+        Spoken {
+            given: self.app.given(&menus.menu, self.country, service_code),
+            menus,
         }
     }
 
@@ -140,15 +155,16 @@ impl Session {
         &self,
         after: Dialogue,
         state: State,
-        given: &Values,
+        spoken: &Spoken,
         begins: bool,
     ) -> Worked {
-        let page = self.app.menu.page(&state, given);
-        let draft = match (self.app.menu.draft(&state), page.ends) {
+        let page = spoken.menu().page(&state, &spoken.given);
+        let draft = match (spoken.menu().draft(&state), page.ends) {
             (_, true) => Draft::Close,
             (Some(state), false) => Draft::Save(Box::new(Resume {
                 session: self.key.clone(),
                 transcript: after.transcript.clone(),
+                menus: after.menus.clone(),
                 state,
                 over: false,
             })),

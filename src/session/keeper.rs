@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::books::Books;
 use crate::db::DbError;
 use crate::db::guests;
+use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
 use crate::session::store::SessionKey;
@@ -52,6 +53,8 @@ pub struct Resume {
     pub session: SessionKey,
     /// All its answers so far.
     pub transcript: String,
+    /// Which menus it is in.
+    pub menus: Version,
     /// Where the menu stands.
     pub state: State,
     /// Whether the dialogue has ended since: it is not offered then.

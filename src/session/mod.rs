@@ -6,6 +6,7 @@ pub mod coalesce;
 mod dialogue;
 pub mod error;
 pub mod keeper;
+pub mod menus;
 pub mod records;
 mod resume;
 pub mod sms;

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use crate::db::guests::Caller;
+use crate::menu::Menu;
 use crate::menu::step::State;
-use crate::menu::value::Values;
 use crate::session::error::TurnError;
 use crate::session::keeper::{Draft, Resume};
+use crate::session::menus::Spoken;
 use crate::session::turn::Session;
 use crate::ussd::transcript::{Hop, hop, position};
 
@@ -17,48 +18,57 @@ impl Session {
         &self,
         input: &str,
         begun: &str,
-        given: &Values,
-    ) -> Result<State, TurnError> {
+    ) -> Result<(State, Spoken), TurnError> {
+        let current = self.spoken(self.app.menus.current(), self.service_code());
         let caller = self.caller().await?;
-        let language = caller
+        let chosen = caller
             .guest
             .as_ref()
-            .and_then(|guest| guest.language.as_deref())
-            .map_or_else(
-                || self.app.default_language(self.country),
-                |code| self.app.spoken(code, self.country),
-            );
+            .and_then(|guest| guest.language.as_deref());
+        let language = |menu: &Menu| match chosen {
+            Some(code) => self.app.spoken(menu, code, self.country),
+            None => menu.default_language(self.country).to_owned(),
+        };
         let resume = caller
             .draft
             .and_then(|draft| serde_json::from_value::<Resume>(draft).ok());
         if input.is_empty() {
-            let offered = resume
-                .filter(|resume| !resume.over && self.is_ahead(&resume.state))
-                .and_then(|resume| self.app.menu.offer(resume.state, &language));
-            return Ok(offered.unwrap_or_else(|| self.app.menu.begin(&language)));
+            let ahead = resume.filter(|resume| !resume.over && self.is_ahead(&resume.state));
+            // Who is offered to go on goes on in the menus of then.
+            if let Some(resume) = ahead
+                && let Some(menus) = self.find_menus(&resume.menus).await?
+                && let Some(offered) = menus.menu.offer(resume.state, &language(&menus.menu))
+            {
+                return Ok((offered, self.spoken(menus, self.service_code())));
+            }
+            let state = current.menu().begin(&language(current.menu()));
+            return Ok((state, current));
         }
         if let Some(Resume {
             transcript,
+            menus,
             mut state,
             ..
         }) = resume.filter(|resume| begun.is_empty() && resume.session == self.key)
+            && let Some(menus) = self.find_menus(&menus).await?
         {
+            let spoken = self.spoken(menus, self.service_code());
             let at = position(input);
             match hop(Some(&transcript), input) {
-                Hop::Repeat => return Ok(state),
+                Hop::Repeat => return Ok((state, spoken)),
                 Hop::Reply { input } => {
-                    self.replies(&mut state, input, at, given).await?;
-                    return Ok(state);
+                    self.replies(&mut state, input, at, &spoken).await?;
+                    return Ok((state, spoken));
                 }
                 _ => {}
             }
         }
-        let mut state = self.app.menu.begin(&language);
+        let mut state = current.menu().begin(&language(current.menu()));
         let answers: Vec<_> = input.split('*').collect();
-        self.app.menu.dial(&mut state, answers[0]);
-        self.replay(&mut state, &answers, &self.turn_at(1, begun), given)
+        current.menu().dial(&mut state, answers[0]);
+        self.replay(&mut state, &answers, &self.turn_at(1, begun), &current)
             .await?;
-        Ok(state)
+        Ok((state, current))
     }
 
     async fn caller(&self) -> Result<Caller, TurnError> {

@@ -86,11 +86,13 @@ struct Answer<'a> {
 impl Answer<'_> {
     async fn answer(&self) -> Result<(), DbError> {
         let guest = guests::find(self.client, &self.sms.msisdn).await?;
+        let menus = self.app.menus.current();
+        let menu = &menus.menu;
         let code = guest.and_then(|guest| guest.language).map_or_else(
-            || self.app.default_language(self.country),
-            |code| self.app.spoken(&code, self.country),
+            || menu.default_language(self.country).to_owned(),
+            |code| self.app.spoken(menu, &code, self.country),
         );
-        let language = self.app.menu.language(&code);
+        let language = menu.language(&code);
         // A provider that has understood a refusal in its own language is believed.
         let command = match self.sms.opt_out.as_deref() {
             Some("STOP") => Command::Stop,

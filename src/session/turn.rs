@@ -96,7 +96,8 @@ pub async fn answer(
 /// A text to end with, in the language that callers of this number's country begin with.
 pub fn sorry(app: &App, msisdn: &Msisdn, message: Message) -> String {
     let country = app.country(msisdn);
-    let language = app.menu.language(&app.default_language(country));
+    let menus = app.menus.current();
+    let language = menus.menu.language(menus.menu.default_language(country));
     app.say(message, language, None, country)
 }
 

@@ -20,6 +20,7 @@ mod db_search;
 mod dialogues;
 mod embedded;
 mod lifecycle;
+mod live_menus;
 mod outages;
 mod repeats;
 mod rush;

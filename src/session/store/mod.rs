@@ -9,6 +9,7 @@ use ::redis::RedisError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
 
@@ -103,6 +104,8 @@ pub struct Dialogue {
     pub transcript: String,
     /// How many answers that is.
     pub position: i32,
+    /// Which menus it is in.
+    pub menus: Version,
     /// Where the menu stands; `None` after the last screen.
     pub state: Option<State>,
     /// Tells this dialogue from an earlier one under the same session id; empty where ids never come again.
