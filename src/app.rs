@@ -27,6 +27,7 @@ use crate::session::coalesce::Coalescer;
 use crate::session::keeper::Keeper;
 use crate::session::menus::LiveMenus;
 use crate::session::store::{Identity, Receipt, SessionKey, Store};
+use crate::smpp::Links;
 use crate::traffic::Traffic;
 use crate::ussd::Account;
 
@@ -43,6 +44,8 @@ const SMALL_HOURS_END: u32 = 5;
 pub struct App {
     /// Settings.
     pub config: Config,
+    /// SMSCs; whoever starts the service puts them here.
+    pub links: Links,
     /// Of each aggregator, by its name.
     pub accounts: BTreeMap<String, Account>,
     /// What is said.
@@ -130,6 +133,7 @@ impl App {
         App {
             accounts: config.accounts(),
             config,
+            links: Links::new(),
             menus,
             pool: stores.pool,
             books: stores.books,

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_saphyr::options::PropertySyntax;
 
 use crate::country::Country;
+use crate::smpp::{Link, LinkConfig, Links};
 use crate::sms::ids::Ids;
 use crate::sms::route::{Route, RouteConfig, Routes};
 use crate::sms::{self, Carrier, sandbox};
@@ -67,6 +69,9 @@ pub struct Config {
     /// Who may post callbacks, by the aggregator's name.
     #[serde(default)]
     pub aggregators: BTreeMap<String, AggregatorConfig>,
+    /// SMSCs spoken with over SMPP, by a name of the operator's own, which routes and tables know them by.
+    #[serde(default)]
+    pub smpp: BTreeMap<String, LinkConfig>,
     /// How SMS leave.
     #[serde(default)]
     pub sms: SmsConfig,
@@ -201,7 +206,7 @@ impl SmsConfig {
         }]
     }
 
-    fn unsound(&self) -> Option<(String, String)> {
+    fn unsound(&self, links: &BTreeMap<String, LinkConfig>) -> Option<(String, String)> {
         let fault = |key: String, why: &str| Some((key, why.to_owned()));
         if self.route.is_some() && !self.routes.is_empty() {
             return fault(
@@ -235,7 +240,7 @@ impl SmsConfig {
                     format!("sms.routes[{place}].{field}")
                 }
             };
-            if route.provider != sandbox::NAME {
+            if route.provider != sandbox::NAME && !links.contains_key(&route.provider) {
                 let Some(provider) = sms::find(&route.provider) else {
                     return fault(key("provider"), "is not a provider that is spoken");
                 };
@@ -387,7 +392,22 @@ impl Config {
         if !(1..=200).contains(&self.database.pool) {
             return fault("database.pool", "is between 1 and 200");
         }
-        if let Some(fault) = self.sms.unsound() {
+        for (name, link) in &self.smpp {
+            let key = format!("smpp.{name}");
+            if !is_token(name) || ussd::find(name).is_some() || sms::find(name).is_some() {
+                return fault(
+                    &key,
+                    "is a name of letters, digits, - and _ that no provider has",
+                );
+            }
+            if name == sandbox::NAME {
+                return fault(&key, "is the name of the provider that sends nothing");
+            }
+            if let Some((setting, why)) = link.unsound() {
+                return fault(&format!("{key}.{setting}"), why);
+            }
+        }
+        if let Some(fault) = self.sms.unsound(&self.smpp) {
             return Some(fault);
         }
         let signs_urls = |name: &String| {
@@ -482,7 +502,10 @@ impl Config {
     /// The countries that an aggregator is contracted for; none named means any.
     pub fn contracted(&self, aggregator: &str) -> Vec<&'static Country> {
         let settings = self.aggregators.get(aggregator);
-        let codes = settings.map(|settings| &settings.countries[..]);
+        let link = self.smpp.get(aggregator);
+        let codes = settings
+            .map(|settings| &settings.countries[..])
+            .or_else(|| Some(&link?.ussd.as_ref()?.countries[..]));
         let codes = codes.unwrap_or_default().iter();
         codes.filter_map(|code| Country::find(code)).collect()
     }
@@ -513,13 +536,36 @@ impl Config {
         Country::find(&self.country).unwrap_or(&crate::country::COUNTRIES[0])
     }
 
+    /// The SMSCs, none of them connected yet.
+    pub fn links(&self) -> Links {
+        let link = |name: &String, config: &LinkConfig| {
+            let ussd = config.ussd.as_ref().map(|ussd| Account {
+                service_codes: self.service_codes.clone(),
+                country: self.home(),
+                url: String::new(),
+                options: ussd
+                    .options(name, config.alphabet)
+                    .into_iter()
+                    .map(|(option, value)| (option.to_owned(), value))
+                    .collect(),
+            });
+            Arc::new(Link::new(name, config.clone(), ussd))
+        };
+        let links = self.smpp.iter();
+        links
+            .map(|(name, config)| (name.clone(), link(name, config)))
+            .collect()
+    }
+
     /// The ways that messages take.
-    pub fn routes(&self) -> Routes {
+    pub fn routes(&self, links: &Links) -> Routes {
         let routes = self.sms.routes().into_iter().map(|route| {
             let account = self.sms.providers.get(&route.provider);
-            let carrier = match sms::find(&route.provider).zip(account) {
-                Some((provider, account)) => Carrier::http(provider, account.clone()),
-                None => Carrier::Sandbox,
+            let http = sms::find(&route.provider).zip(account);
+            let carrier = match (links.get(&route.provider), http) {
+                (Some(link), _) => Carrier::Smpp(link.clone()),
+                (None, Some((provider, account))) => Carrier::http(provider, account.clone()),
+                (None, None) => Carrier::Sandbox,
             };
             let report_url = self.report_url(&route.provider);
             let ids = self.ids(&route.provider);
@@ -530,7 +576,9 @@ impl Config {
 
     /// How a provider writes message ids.
     pub fn ids(&self, provider: &str) -> Ids {
-        self.sms.ids.get(provider).copied().unwrap_or_default()
+        let link = self.smpp.get(provider).map(|link| link.ids);
+        let ids = link.or_else(|| self.sms.ids.get(provider).copied());
+        ids.unwrap_or_default()
     }
 
     /// Where a provider is to send delivery reports, if it can reach us.
@@ -649,6 +697,26 @@ mod tests {
                 "aggregators.truroute.countries",
             ),
             (
+                "smpp: { hubtel: { address: \"a:1\", system_id: a, password: b } }\n",
+                "smpp.hubtel",
+            ),
+            (
+                "smpp: { x: { address: a, system_id: a, password: b } }\n",
+                "smpp.x.address",
+            ),
+            (
+                "smpp: { x: { address: \"a:1\", system_id: a, password: \"123456789\" } }\n",
+                "smpp.x.password",
+            ),
+            (
+                "smpp: { x: { address: \"a:1\", system_id: a, password: b, window: 0 } }\n",
+                "smpp.x.window",
+            ),
+            (
+                "smpp: { x: { address: \"a:1\", system_id: a, password: b, ussd: { countries: [XX] } } }\n",
+                "smpp.x.ussd.countries",
+            ),
+            (
                 "sms: { route: africastalking }\n",
                 "sms.providers.africastalking",
             ),
@@ -762,7 +830,8 @@ mod tests {
     #[test]
     fn neither_config_nor_account_prints_a_secret() {
         let config = parse(
-            "aggregators: { airtel_flares: { tokens: [hush1], basic: [{ username: a, password: hush2 }], options: { password: hush3 } } }\n",
+            "aggregators: { airtel_flares: { tokens: [hush1], basic: [{ username: a, password: hush2 }], options: { password: hush3 } } }\n\
+             smpp: { x: { address: \"a:1\", system_id: a, password: hush4 } }\n",
         )
         .unwrap();
         for printed in [format!("{config:?}"), format!("{:?}", config.accounts())] {

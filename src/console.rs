@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::App;
+use crate::smpp::link::Health;
 use crate::traffic::Seen;
-use crate::ussd;
+use crate::ussd::smpp::Smpp;
+use crate::ussd::{self, Aggregator as _};
 
 /// One configured aggregator.
 #[derive(Serialize)]
@@ -17,6 +19,9 @@ struct Aggregator<'a> {
     /// What to enter in its console. Relative unless `public_url` is set.
     urls: Vec<Url>,
     septets_max: usize,
+    /// Of an SMSC, which posts nothing: its connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smpp: Option<Health>,
     #[serde(flatten)]
     seen: Seen,
 }
@@ -39,10 +44,18 @@ pub async fn aggregators(app: Data<App>) -> HttpResponse {
             name,
             urls: urls.collect(),
             septets_max: aggregator.septets_max().min(app.config.screen_septets),
+            smpp: None,
             seen: app.traffic.seen(name),
         })
     });
-    HttpResponse::Ok().json(configured.collect::<Vec<_>>())
+    let links = app.links.iter().map(|(name, link)| Aggregator {
+        name,
+        urls: Vec::new(),
+        septets_max: Smpp.septets_max().min(app.config.screen_septets),
+        smpp: Some(link.health()),
+        seen: app.traffic.seen(name),
+    });
+    HttpResponse::Ok().json(configured.chain(links).collect::<Vec<_>>())
 }
 
 /// `GET /private/menus`: the version that dialogues begin in, earlier ones that some are still in, and why changed files

@@ -20,6 +20,7 @@
 //! # Where what lives
 //!
 //! - [`ussd`], [`sms`]: wire formats, one file each behind one contract; they know nothing of menus.
+//! - [`smpp`]: the connection to an operator's SMSC, which carries both.
 //! - [`menu`]: the flow language of `menus/`, its proof, its steps and its pages. No I/O after loading.
 //! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
 //! - [`session`]: where they meet: turns, actions, the Redis store, live menus, inbound SMS.
@@ -55,6 +56,7 @@ pub mod routes;
 pub mod service;
 pub mod session;
 pub mod simulator;
+pub mod smpp;
 pub mod sms;
 pub mod traffic;
 pub mod ussd;

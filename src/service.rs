@@ -87,10 +87,11 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         .build()
         .context("the HTTP client for SMS providers")?;
     let books = Books::postgres(pool.clone(), config.database.isolation);
-    let routes = config.routes();
+    let links = config.links();
+    let routes = config.routes(&links);
     let chance = Chance::default();
     let worker = jobs::outbox::Worker::new(books.clone(), http.clone(), routes, chance.clone());
-    let app = Arc::new(App::new(
+    let mut app = App::new(
         config,
         menus,
         Stores {
@@ -101,7 +102,9 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         worker.hint(),
         clock,
         chance,
-    ));
+    );
+    app.links = links;
+    let app = Arc::new(app);
     let (stop, stopped) = watch::channel(false);
     let mut jobs = JoinSet::new();
     if let Err(error) = prepare(&app).await {
@@ -115,6 +118,9 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         tracing::error!("Redis is not there yet");
     }
     jobs.spawn(worker.run(stopped.clone()));
+    for link in app.links.values() {
+        jobs.spawn(link.clone().run(app.clone(), stopped.clone()));
+    }
     jobs.spawn(jobs::sms::run(app.clone(), http, stopped.clone()));
     jobs.spawn(jobs::holds::run(books, stopped.clone()));
     jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));

@@ -321,7 +321,7 @@ impl Worker {
             );
         }
         let paused = route.paused_until().map_or(0.0, |_| 1.0);
-        metrics::gauge!("sms_route_paused", "provider" => provider, "route" => name.to_owned())
+        metrics::gauge!("sms_route_paused", "provider" => provider.to_owned(), "route" => name.to_owned())
             .set(paused);
     }
 

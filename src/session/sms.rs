@@ -30,11 +30,7 @@ const BOOKINGS_MAX: usize = 3;
 ///
 /// # Errors
 /// [`DbError`]: nothing was kept, the provider may deliver it again.
-pub async fn receive(
-    app: &Arc<App>,
-    provider: &'static str,
-    sms: &InboundSms,
-) -> Result<(), DbError> {
+pub async fn receive(app: &Arc<App>, provider: &str, sms: &InboundSms) -> Result<(), DbError> {
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
     let whole = match &sms.part {

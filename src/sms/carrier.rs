@@ -1,11 +1,13 @@
-//! Who takes a message from us: a provider over HTTP, or the sandbox.
+//! Who takes a message from us: a provider over HTTP, an SMSC, or the sandbox.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
 use super::http::{SEND_MAX, exchange};
 use super::{Account, DeliveryReport, Message, Provider, Sent, Token, sandbox, send};
+use crate::smpp::{self, Link};
 
 /// How long before its end a token is not used any more: longer than one send.
 const TOKEN_MARGIN: Duration = SEND_MAX.saturating_mul(3);
@@ -16,6 +18,8 @@ const TOKEN_MAX: Duration = Duration::from_secs(24 * 3600);
 pub enum Carrier {
     /// Over HTTP.
     Http(HttpCarrier),
+    /// Over SMPP.
+    Smpp(Arc<Link>),
     /// Sends nothing; see [`sandbox`].
     Sandbox,
 }
@@ -39,9 +43,10 @@ impl Carrier {
     }
 
     /// Its name in configuration, URLs, logs and the database.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Carrier::Http(carrier) => carrier.provider.name(),
+            Carrier::Smpp(link) => link.name(),
             Carrier::Sandbox => sandbox::NAME,
         }
     }
@@ -50,6 +55,7 @@ impl Carrier {
     pub async fn send(&self, http: &reqwest::Client, message: &Message) -> Sent {
         match self {
             Carrier::Http(carrier) => carrier.send(http, message).await,
+            Carrier::Smpp(link) => smpp::sms::send(link, message).await,
             Carrier::Sandbox => sandbox::send(message),
         }
     }
@@ -57,7 +63,7 @@ impl Carrier {
     /// The report that a carrier without a network makes at once on what it accepted.
     pub fn own_report(&self, message: &Message, provider_id: &str) -> Option<DeliveryReport> {
         match self {
-            Carrier::Http(_) => None,
+            Carrier::Http(_) | Carrier::Smpp(_) => None,
             Carrier::Sandbox => Some(sandbox::report(message, provider_id)),
         }
     }

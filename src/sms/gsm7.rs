@@ -1,7 +1,7 @@
 //! GSM-7 text: how much room a text takes in SMS and USSD, how it is cut into parts, and how foreign letters are
 //! folded so that one of them does not halve the room. Pure.
 //!
-//! Source: 3GPP TS 23.038 §6 (alphabet, packing), TS 23.040 §9.2.3.24 (parts), TS 24.090 (160 octets of USSD).
+//! Source: 3GPP TS 23.038 §6 (alphabet), TS 23.040 §9.2.3.24 (parts), TS 24.090 (160 octets of USSD).
 
 mod fold;
 
@@ -19,10 +19,7 @@ const SMS_CODE_UNITS: Room = Room {
     alone: 70,
     joined: 67,
 };
-/// The longest USSD string.
-const USSD_OCTETS_MAX: usize = 160;
 const ESCAPE: u8 = 0x1b;
-const CARRIAGE_RETURN: u8 = 0x0d;
 
 /// The default alphabet by code. Its place 0x1B is the escape to [`EXTENSION`] and stands for no character.
 #[rustfmt::skip]
@@ -84,15 +81,6 @@ pub struct Measure {
     pub units: usize,
 }
 
-/// A USSD string as it goes over the air.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UssdString {
-    /// Which alphabet `octets` holds: data coding 0x0F or 0x48.
-    pub encoding: Encoding,
-    /// At most 160 octets: packed septets, or UTF-16 in big-endian order.
-    pub octets: Vec<u8>,
-}
-
 struct Room {
     alone: usize,
     joined: usize,
@@ -129,14 +117,14 @@ pub fn measure(text: &str) -> Measure {
     }
 }
 
-/// Cuts `text` into the parts in which SMS carries it: 160 septets alone or 153 each, 70 UTF-16 code units alone or
-/// 67 each. No character is cut in two; joined, the parts are `text`; an empty text is one empty part.
-pub fn split_sms(text: &str) -> Vec<&str> {
-    let Measure { encoding, units } = measure(text);
+/// Cuts `text` into the parts in which SMS carries it in this encoding: 160 septets alone or 153 each, 70 UTF-16 code
+/// units alone or 67 each. No character is cut in two; joined, the parts are `text`; an empty text is one empty part.
+pub fn split_sms(text: &str, encoding: Encoding) -> Vec<&str> {
     let room = match encoding {
         Encoding::Gsm7 => SMS_SEPTETS,
         Encoding::Ucs2 => SMS_CODE_UNITS,
     };
+    let units: usize = text.chars().map(|c| cost(encoding, c)).sum();
     if units <= room.alone {
         return vec![text];
     }
@@ -178,48 +166,6 @@ pub fn fits_ussd(text: &str, septets_max: usize) -> bool {
     match encoding {
         Encoding::Gsm7 => units <= septets_max,
         Encoding::Ucs2 => units <= (septets_max * 7).div_ceil(8) / 2,
-    }
-}
-
-/// Packs `text` as USSD sends it. Seven spare bits in the last octet are filled with a carriage return, since zeros
-/// would read as `@`; a text that ends with one on an octet border gets a second. `None`: longer than 160 octets.
-/// Source: 3GPP TS 23.038 §6.1.2.3.
-pub fn pack_ussd(text: &str) -> Option<UssdString> {
-    let packed = match codes(text) {
-        Some(mut codes) => {
-            if codes.len() * 7 > USSD_OCTETS_MAX * 8 {
-                return None;
-            }
-            let ends_on_border =
-                codes.len().is_multiple_of(8) && codes.last() == Some(&CARRIAGE_RETURN);
-            if codes.len() % 8 == 7 || ends_on_border {
-                codes.push(CARRIAGE_RETURN);
-            }
-            UssdString {
-                encoding: Encoding::Gsm7,
-                octets: pack(&codes),
-            }
-        }
-        None => UssdString {
-            encoding: Encoding::Ucs2,
-            octets: text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-        },
-    };
-    (packed.octets.len() <= USSD_OCTETS_MAX).then_some(packed)
-}
-
-/// Reads what [`pack_ussd`] or a network wrote. A carriage return that ends on an octet border is padding. What an
-/// escape means nothing to is read without it, as the standard asks; broken UTF-16 becomes U+FFFD.
-pub fn unpack_ussd(string: &UssdString) -> String {
-    match string.encoding {
-        Encoding::Gsm7 => {
-            let mut codes = unpack(&string.octets);
-            if codes.len().is_multiple_of(8) && codes.last() == Some(&CARRIAGE_RETURN) {
-                codes.pop();
-            }
-            decode(&codes)
-        }
-        Encoding::Ucs2 => read_utf16(&string.octets),
     }
 }
 
@@ -279,8 +225,8 @@ fn cost(encoding: Encoding, c: char) -> usize {
     }
 }
 
-/// One septet per item. `None`: a character is outside the alphabet.
-fn codes(text: &str) -> Option<Vec<u8>> {
+/// GSM-7 with one septet in each octet, as SMSCs take it. `None`: a character is outside the alphabet.
+pub fn unpacked(text: &str) -> Option<Vec<u8>> {
     let mut codes = Vec::with_capacity(text.len());
     for c in text.chars() {
         let Code { escaped, code } = encode(c)?;
@@ -316,31 +262,6 @@ fn decode(codes: &[u8]) -> String {
     text
 }
 
-/// Eight septets in seven octets, the first in the lowest bits.
-fn pack(codes: &[u8]) -> Vec<u8> {
-    let mut octets = vec![0; (codes.len() * 7).div_ceil(8)];
-    for (place, &code) in codes.iter().enumerate() {
-        let (octet, shift) = (place * 7 / 8, place * 7 % 8);
-        let bits = u16::from(code) << shift;
-        octets[octet] |= bits as u8;
-        if shift > 1 {
-            octets[octet + 1] |= (bits >> 8) as u8;
-        }
-    }
-    octets
-}
-
-fn unpack(octets: &[u8]) -> Vec<u8> {
-    (0..octets.len() * 8 / 7)
-        .map(|place| {
-            let (octet, shift) = (place * 7 / 8, place * 7 % 8);
-            let high = octets.get(octet + 1).copied().unwrap_or(0);
-            let bits = u16::from_le_bytes([octets[octet], high]);
-            (bits >> shift) as u8 & 0x7f
-        })
-        .collect()
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
@@ -367,13 +288,6 @@ mod tests {
         octets.iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
-    fn octets(hex: &str) -> Vec<u8> {
-        (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-            .collect()
-    }
-
     #[test]
     fn sms_vectors() {
         for case in vectors("sms") {
@@ -381,10 +295,10 @@ mod tests {
             let measured = measure(text);
             assert_eq!(measured.encoding, encoding(&case["encoding"]), "{name}");
             assert_eq!(measured.units as u64, case["units"], "{name}");
-            let parts = split_sms(text);
+            let parts = split_sms(text, measured.encoding);
             assert_eq!(parts.len() as u64, case["segments"], "{name}");
             if let Some(wanted) = case.get("septets_hex") {
-                assert_eq!(hex(&codes(text).unwrap()), *wanted, "{name}");
+                assert_eq!(hex(&unpacked(text).unwrap()), *wanted, "{name}");
             }
             if let Some(wanted) = case.get("segment_lengths") {
                 let lengths: Vec<usize> = parts.iter().map(|part| measure(part).units).collect();
@@ -401,20 +315,6 @@ mod tests {
             assert_eq!(measured.encoding, encoding(&case["alphabet"]), "{name}");
             assert_eq!(measured.units as u64, case["units"], "{name}");
             assert_eq!(fits_ussd(text, 182), case["fits"], "{name}");
-            let packed = pack_ussd(text);
-            let packed = packed.map(|string| hex(&string.octets));
-            assert_eq!(packed.as_deref(), case["packed_hex"].as_str(), "{name}");
-        }
-    }
-
-    #[test]
-    fn ussd_decode_vectors() {
-        for case in vectors("ussd_decode") {
-            let string = UssdString {
-                encoding: Encoding::Gsm7,
-                octets: octets(case["packed_hex"].as_str().unwrap()),
-            };
-            assert_eq!(unpack_ussd(&string), case["text"], "{}", case["name"]);
         }
     }
 
@@ -456,29 +356,13 @@ mod tests {
                 Encoding::Gsm7 => SMS_SEPTETS,
                 Encoding::Ucs2 => SMS_CODE_UNITS,
             };
-            let parts = split_sms(&text);
+            let parts = split_sms(&text, whole.encoding);
             let limit = if parts.len() == 1 { room.alone } else { room.joined };
             for part in &parts {
                 prop_assert!(part.chars().map(|c| cost(whole.encoding, c)).sum::<usize>() <= limit);
             }
             prop_assert!(parts.len() == 1 || parts.iter().all(|part| !part.is_empty()));
             prop_assert_eq!(parts.concat(), text);
-        }
-
-        #[test]
-        fn what_is_packed_unpacks(text in any_text()) {
-            // A final carriage return may come back twice, which moves the cursor to the same place.
-            let text = text.trim_end_matches('\r');
-            prop_assert_eq!(pack_ussd(text).is_some(), fits_ussd(text, 182));
-            if let Some(string) = pack_ussd(text) {
-                prop_assert_eq!(unpack_ussd(&string), text);
-            }
-        }
-
-        #[test]
-        fn any_octets_unpack(octets in proptest::collection::vec(any::<u8>(), 0..200), wide: bool) {
-            let encoding = if wide { Encoding::Ucs2 } else { Encoding::Gsm7 };
-            unpack_ussd(&UssdString { encoding, octets });
         }
 
         #[test]

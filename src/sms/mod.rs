@@ -104,7 +104,7 @@ pub trait Provider: Sync {
     }
 }
 
-/// Every provider spoken over HTTP.
+/// Every provider spoken over HTTP. SMSCs are [`crate::smpp`]'s.
 pub static PROVIDERS: &[&dyn Provider] = &[
     &africastalking::AfricasTalking,
     &arkesel::Arkesel,

@@ -1,6 +1,5 @@
 //! What the formats share: the fields of forms, queries and JSON objects, and what each kind of field may hold.
 
-#![allow(dead_code, reason = "XX")]
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};

@@ -20,6 +20,7 @@ pub mod nalo;
 pub mod safaricom_direct;
 pub mod service_code;
 pub mod sixd_dynmenu;
+pub mod smpp;
 #[cfg(test)]
 mod test_calls;
 pub mod transcript;
@@ -43,6 +44,11 @@ pub const INPUT_CHARS_MAX: usize = 160;
 pub trait Aggregator: Sync {
     /// Its name in configuration, URLs, logs and the database.
     fn name(&self) -> &'static str;
+
+    /// Whose settings apply to a call: its own, but where one format serves several gateways.
+    fn configured_as<'a>(&'a self, _call: &'a Call) -> &'a str {
+        self.name()
+    }
 
     /// Reads a callback, of whatever path below its URL.
     ///
@@ -111,7 +117,7 @@ pub trait Aggregator: Sync {
     }
 }
 
-/// Every aggregator spoken.
+/// Every aggregator spoken over HTTP.
 pub static AGGREGATORS: &[&dyn Aggregator] = &[
     &africastalking::AfricasTalking,
     &hubtel::Hubtel,

@@ -89,11 +89,15 @@ async fn keep(app: &Arc<App>, provider: &'static dyn Provider, events: &[Event])
     provider.acknowledge(None)
 }
 
-async fn take(app: &Arc<App>, provider: &'static str, event: &Event) -> Result<(), DbError> {
+/// Keeps what a provider told; the same again changes nothing.
+///
+/// # Errors
+/// [`DbError`]: it was not kept, the provider may tell it again.
+pub async fn take(app: &Arc<App>, provider: &str, event: &Event) -> Result<(), DbError> {
     match event {
         Event::Inbound(sms) => session::sms::receive(app, provider, sms).await,
         Event::Report(report) => {
-            metrics::counter!("sms_reports_total", "provider" => provider, "status" => report.status.word()).increment(1);
+            metrics::counter!("sms_reports_total", "provider" => provider.to_owned(), "status" => report.status.word()).increment(1);
             let report = DeliveryReport {
                 provider_id: app
                     .config

@@ -79,7 +79,8 @@ async fn answer(
     let name = aggregator.name();
     let network = call.operator.as_deref();
     let network = network.and_then(|operator| aggregator.dialling_code(operator));
-    if !fits(&call.msisdn, network, &app.config.contracted(name)) {
+    let countries = app.config.contracted(aggregator.configured_as(&call));
+    if !fits(&call.msisdn, network, &countries) {
         metrics::counter!("callers_refused_total", "aggregator" => name).increment(1);
         tracing::warn!(aggregator = name, msisdn = %call.msisdn, operator = call.operator, "no number of this aggregator's");
         let sorry = turn::sorry(app, &call.msisdn, Message::WrongCode);
