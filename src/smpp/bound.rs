@@ -317,7 +317,8 @@ impl Bound {
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+/// The service stops.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     stop.wait_for(|stop| *stop).await.ok();
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 
-use super::bound::{Bound, Ended, Request, Stream, Submitted};
+use super::bound::{Bound, Ended, Request, Stream, Submitted, stopped};
 use super::doubt::Doubts;
 use super::inbound;
 use super::pdu::{self, Submit};
@@ -246,10 +246,7 @@ impl Link {
         let mut wait = BACKOFF_MIN;
         loop {
             let started = Instant::now();
-            let ended = tokio::select! {
-                ended = self.connect(&app, stop.clone()) => ended,
-                _ = stop.wait_for(|stop| *stop), if !self.health().bound => return,
-            };
+            let ended = self.connect(&app, &mut stop).await;
             self.lost(&ended);
             if matches!(ended, Ended::Stopped) {
                 return;
@@ -259,7 +256,7 @@ impl Link {
             }
             let jitter = 1.0 + rand::random_range(-JITTER..JITTER);
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stopped(&mut stop) => return,
                 () = sleep(wait.mul_f64(jitter)) => {}
             }
             wait = (wait * 2).min(BACKOFF_MAX);
@@ -267,24 +264,16 @@ impl Link {
     }
 
     /// One connection, from its first octet to its last.
-    async fn connect(self: &Arc<Link>, app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Ended {
-        let config = &self.config;
-        let stream = match timeout(CONNECT_MAX, open(config)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Ended::Broken(error),
-            Err(_) => return Ended::Silent,
+    async fn connect(self: &Arc<Link>, app: &Arc<App>, stop: &mut watch::Receiver<bool>) -> Ended {
+        let bound = tokio::select! {
+            bound = self.bind() => bound,
+            () = stopped(stop) => Err(Ended::Stopped),
         };
-        let greeting = pdu::bind(
-            &config.system_id,
-            config.password.expose_secret(),
-            &config.system_type,
-        );
-        let enquire_every = Duration::from_secs(config.enquire_seconds);
-        let bound = match Bound::bind(stream, greeting, enquire_every).await {
+        let bound = match bound {
             Ok(bound) => bound,
             Err(ended) => return ended,
         };
-        let (requests, mut queue) = mpsc::channel(config.window);
+        let (requests, mut queue) = mpsc::channel(self.config.window);
         self.bound(requests);
         let connection = Uuid::new_v4().simple().to_string();
         let receive = {
@@ -296,7 +285,23 @@ impl Link {
             })
         };
         let idle = || self.sending.load(Ordering::Relaxed) == 0;
-        bound.serve(&mut queue, receive, idle, &mut stop).await
+        bound.serve(&mut queue, receive, idle, stop).await
+    }
+
+    async fn bind(&self) -> Result<Bound, Ended> {
+        let config = &self.config;
+        let stream = match timeout(CONNECT_MAX, open(config)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Ended::Broken(error)),
+            Err(_) => return Err(Ended::Silent),
+        };
+        let greeting = pdu::bind(
+            &config.system_id,
+            config.password.expose_secret(),
+            &config.system_type,
+        );
+        let enquire_every = Duration::from_secs(config.enquire_seconds);
+        Bound::bind(stream, greeting, enquire_every).await
     }
 
     fn bound(&self, requests: mpsc::Sender<Request>) {

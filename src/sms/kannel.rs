@@ -11,11 +11,13 @@
 //! It gives no id: ours travels in `dlr-url`. What it calls us with is for its configuration to say; this is what is read:
 //!
 //! ```text
-//! get-url = "…/inbound?id=%I&from=%p&to=%P&text=%a&coding=%c&charset=%C&time=%T&smsc=%i"     (or text=%b)
+//! get-url = "…/inbound?id=%I&from=%p&to=%P&text=%b&coding=%c&charset=%C&time=%T&smsc=%i"
 //! dlr-url =  …/delivery?id=42&type=%d&reply=%A&foreign=%F&ts=%T
 //! ```
 //!
-//! The text of the answer to `get-url` goes to the subscriber, so it is empty; set `omit-empty = true` for the service.
+//! Not `text=%a`: that squeezes white space, and in UTF-16 an octet of a letter may look like it. The text of the answer to
+//! `get-url` goes to the subscriber, so it is empty; set `omit-empty = true` or `max-messages = 0` for the service. With
+//! `http-request-retry` a message that we could not keep comes again; without it, it is lost.
 
 use chrono::DateTime;
 

@@ -4,6 +4,7 @@
 mod aggregators;
 mod authentic;
 mod bad_input;
+mod counterparts;
 mod crash;
 mod db_cancel;
 mod db_change;

@@ -25,7 +25,7 @@ pub fn background<T: Send + 'static>(work: impl Future<Output = T> + Send + 'sta
 }
 
 /// How long anything that happens by itself may take on a busy machine.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What `look` finds, looked for again and again until it is there.
 pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
