@@ -25,8 +25,8 @@
 //! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
 //! - [`session`]: where they meet: turns, actions, the Redis store, live menus, inbound SMS.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
-//! - [`jobs`]: outbox, expiry of holds, months of the calendar, changed menus.
-//! - [`webhook`], [`health`], [`console`], [`routes`]: HTTP; every URL is on one page.
+//! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus.
+//! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings.
 //! - [`embedded`]: the private Postgres and Redis of the demo and the tests.
 //! - [`simulator`]: a phone, in the browser and in the terminal, that speaks the real wire formats.
@@ -50,6 +50,7 @@ pub mod health;
 pub mod jobs;
 pub mod letters;
 pub mod menu;
+pub mod operator;
 pub mod phone;
 pub mod places;
 pub mod routes;

@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig};
 
 use crate::webhook::{sms, ussd};
-use crate::{console, health, simulator};
+use crate::{console, health, operator, simulator};
 
 /// What aggregators and providers post to.
 pub fn public(cfg: &mut ServiceConfig) {
@@ -17,7 +17,11 @@ pub fn private(cfg: &mut ServiceConfig) {
         .service(web::resource("/health/ready").route(web::get().to(health::ready)))
         .service(web::resource("/metrics").route(web::get().to(health::metrics)))
         .service(web::resource("/private/aggregators").route(web::get().to(console::aggregators)))
-        .service(web::resource("/private/menus").route(web::get().to(console::menus)));
+        .service(web::resource("/private/menus").route(web::get().to(console::menus)))
+        .service(web::resource("/private/bookings/{code}").route(web::get().to(operator::show)))
+        .service(
+            web::resource("/private/bookings/{code}/{move}").route(web::post().to(operator::act)),
+        );
 }
 
 /// A phone for trying it out, on the private address.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use deadpool_postgres::{Client, Pool, Timeouts};
 use serde_json::Value;
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::booking::code::Code;
 use crate::booking::offer::{Offer, Search};
 use crate::booking::stay::Stay;
+use crate::db::change::{Change, Changed};
 use crate::db::effect::{Draft, Turn};
 use crate::db::guests::{Caller, Guest};
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
@@ -19,8 +20,8 @@ use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
 use crate::db::session_ends::SessionEndRow;
 use crate::db::{
-    DbError, call_backs, guests, holds, menu_versions, outbox, places, replies, reservations,
-    reserve, search, session_ends,
+    DbError, call_backs, change, guests, holds, menu_versions, outbox, places, replies,
+    reservations, reserve, search, session_ends,
 };
 use crate::menu::files::{Sources, Version};
 use crate::phone::Msisdn;
@@ -162,6 +163,30 @@ impl Books {
     /// [`reservations::cancel`]
     pub async fn cancel(&self, cancel: &Cancel<'_>) -> Result<Cancelled, DbError> {
         reservations::cancel(&self.patient().await?, cancel).await
+    }
+
+    /// [`reservations::find_cancel_cost`]
+    pub async fn find_cancel_cost(
+        &self,
+        id: Uuid,
+        at: DateTime<Utc>,
+    ) -> Result<Option<i64>, DbError> {
+        reservations::find_cancel_cost(&self.patient().await?, id, at).await
+    }
+
+    /// [`change::quote_change`]
+    pub async fn quote_change(
+        &self,
+        id: Uuid,
+        stay: Stay,
+        at: DateTime<Utc>,
+    ) -> Result<Changed, DbError> {
+        change::quote_change(&self.patient().await?, id, stay, at).await
+    }
+
+    /// [`change::change_stay`]
+    pub async fn change_stay(&self, change: &Change<'_>) -> Result<Changed, DbError> {
+        change::change_stay(&self.patient().await?, change).await
     }
 
     /// [`holds::expire_holds`]

@@ -9,6 +9,7 @@ use super::effect::{Cause, Draft, Turn};
 use super::reservations::{self, Reservation};
 use super::{DbError, unknown};
 use crate::booking::money::Money;
+use crate::booking::restriction::Restriction;
 use crate::booking::stay::Stay;
 
 /// What to change.
@@ -41,6 +42,8 @@ pub enum Changed {
     Same(Reservation),
     /// A night is gone, or the property is closed. Nothing was written.
     Taken(Reservation),
+    /// The lodge does not take such a stay. Nothing was written.
+    Restricted(Reservation, Restriction),
     /// It costs this altogether now. Nothing was written.
     PriceChanged(Reservation, Money),
     /// It cannot be cancelled for nothing any more, or the new stay would begin in the past. Nothing was written.
@@ -63,7 +66,7 @@ pub async fn quote_change(
 ) -> Result<Changed, DbError> {
     let statement = client
         .prepare_cached(
-            "select c.outcome, c.total_now, (c.shown).*
+            "select c.outcome, c.total_now, c.restriction, (c.shown).*
              from change_stay($1, $2, $3, $4, null, '', '', '', null, '[]') c",
         )
         .await?;
@@ -84,7 +87,7 @@ pub async fn change_stay(
     let outbox = serde_json::to_value(change.drafts).map_err(|e| DbError::Refused(e.into()))?;
     let statement = client
         .prepare_cached(
-            "select c.outcome, c.total_now, (c.shown).*
+            "select c.outcome, c.total_now, c.restriction, (c.shown).*
              from change_stay($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) c",
         )
         .await?;
@@ -132,6 +135,13 @@ fn from_row(row: &Row) -> Result<Changed, DbError> {
         "done" | "again" => Changed::Done(reservation),
         "same" => Changed::Same(reservation),
         "taken" => Changed::Taken(reservation),
+        "restricted" => {
+            let restriction = Restriction::find(row.try_get("restriction")?);
+            Changed::Restricted(
+                reservation,
+                restriction.ok_or_else(|| unknown("restriction"))?,
+            )
+        }
         "too_late" => Changed::TooLate(reservation),
         "prepaid" => Changed::Prepaid(reservation),
         _ => return Err(unknown("outcome")),

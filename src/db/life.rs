@@ -146,6 +146,46 @@ pub async fn complete_stays(
     Ok(row.try_get::<_, i64>("completed")?.unsigned_abs())
 }
 
+/// One line of a reservation's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The state it went to; the one it was in when only its dates changed.
+    pub to: String,
+    /// `guest`, `host`, `operator` or `system`.
+    pub who: String,
+    /// `ussd`, `sms`, `console`, `job`.
+    pub channel: String,
+    /// A few words.
+    pub why: String,
+}
+
+/// The history of a reservation, oldest first; there is no way to change it.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list_events(client: &impl GenericClient, id: Uuid) -> Result<Vec<Event>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select at, to_status, who, channel, why from reservation_event
+             where reservation_id = $1 order by reservation_event_id",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&id]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Event {
+                at: row.try_get("at")?,
+                to: row.try_get("to_status")?,
+                who: row.try_get("who")?,
+                channel: row.try_get("channel")?,
+                why: row.try_get("why")?,
+            })
+        })
+        .collect()
+}
+
 fn json(drafts: &(impl Serialize + ?Sized)) -> Result<serde_json::Value, DbError> {
     serde_json::to_value(drafts).map_err(|e| DbError::Refused(e.into()))
 }

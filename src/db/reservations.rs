@@ -70,6 +70,8 @@ pub struct Reservation {
     pub time_zone: Tz,
     /// How often its dates were changed.
     pub changes: i32,
+    /// What the guest was charged for cancelling it.
+    pub cancel_cost: Money,
     /// What goes back to the guest after it was paid and cancelled.
     pub refund: Money,
 }
@@ -301,6 +303,10 @@ pub(super) fn from_row(row: &Row) -> Result<Reservation, DbError> {
             .parse()
             .map_err(|_| unknown("time_zone"))?,
         changes: row.try_get("changes")?,
+        cancel_cost: Money {
+            minor: row.try_get("cancel_cost")?,
+            currency,
+        },
         refund: Money {
             minor: row.try_get("refund")?,
             currency,

@@ -47,8 +47,12 @@ pub static VARIABLES: &[(&str, &str)] = &[
     ("friend", "msisdn"),
     ("booking", "booking"),
     ("bookings", "list of booking"),
+    ("cancel_cost", "money"),
+    ("new_total", "money"),
+    ("difference", "money"),
 ];
 
+const PRICE: &[&str] = &["new_total", "difference"];
 const STAY: &[&str] = &["place", "check_in", "nights", "guests"];
 
 /// Every action.
@@ -155,11 +159,57 @@ pub static ACTIONS: &[Action] = &[
         ],
     },
     Action {
-        name: "cancel",
+        name: "price_of_cancel",
         needs: &["booking"],
+        commits: false,
+        outcomes: &[
+            outcome("free", &["cancel_cost"]),
+            outcome("costs", &["cancel_cost"]),
+            outcome("too_late", &[]),
+            outcome("gone", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "cancel",
+        needs: &["booking", "cancel_cost"],
         commits: true,
         outcomes: &[
             outcome("cancelled", &[]),
+            outcome("cancelled_late", &[]),
+            outcome("costs", &["cancel_cost"]),
+            outcome("too_late", &[]),
+            outcome("gone", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "price_of_change",
+        needs: &["booking", "check_in", "nights"],
+        commits: false,
+        outcomes: &[
+            outcome("dearer", PRICE),
+            outcome("cheaper", PRICE),
+            outcome("same_price", PRICE),
+            outcome("same_days", &[]),
+            outcome("taken", &[]),
+            outcome("restricted", &[]),
+            outcome("too_late", &[]),
+            outcome("gone", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "change_days",
+        needs: &["booking", "check_in", "nights", "new_total"],
+        commits: true,
+        outcomes: &[
+            outcome("changed", &["booking"]),
+            outcome("dearer", PRICE),
+            outcome("cheaper", PRICE),
+            outcome("same_price", PRICE),
+            outcome("taken", &[]),
+            outcome("restricted", &[]),
             outcome("too_late", &[]),
             outcome("gone", &[]),
             UNAVAILABLE,

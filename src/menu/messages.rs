@@ -22,6 +22,14 @@ pub enum Message {
     HostBooked,
     Cancelled,
     HostCancelled,
+    CancelledOwed,
+    CancelledRefund,
+    CancelledByLodge,
+    ConfirmedPaid,
+    HostPaid,
+    RefundDue,
+    Changed,
+    HostChanged,
     HoldExpired,
     BookingLine,
     NoBooking,
@@ -54,7 +62,7 @@ const PHRASE: usize = 26;
 const WORD: usize = 8;
 
 impl Message {
-    pub(super) const ALL: [Declared; 24] = [
+    pub(super) const ALL: [Declared; 32] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -65,6 +73,34 @@ impl Message {
             Some("booking"),
             SMS,
         ),
+        (
+            Message::CancelledOwed,
+            "cancelled_owed",
+            Some("booking"),
+            SMS,
+        ),
+        (
+            Message::CancelledRefund,
+            "cancelled_refund",
+            Some("booking"),
+            SMS,
+        ),
+        (
+            Message::CancelledByLodge,
+            "cancelled_by_lodge",
+            Some("booking"),
+            SMS,
+        ),
+        (
+            Message::ConfirmedPaid,
+            "confirmed_paid",
+            Some("booking"),
+            SMS,
+        ),
+        (Message::HostPaid, "host_paid", Some("booking"), SMS),
+        (Message::RefundDue, "refund_due", Some("booking"), SMS),
+        (Message::Changed, "changed", Some("booking"), SMS),
+        (Message::HostChanged, "host_changed", Some("booking"), SMS),
         (Message::HoldExpired, "hold_expired", Some("booking"), SMS),
         (Message::BookingLine, "booking_line", Some("booking"), SMS),
         (Message::NoBooking, "no_booking", None, SMS),

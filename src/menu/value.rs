@@ -175,6 +175,9 @@ pub static RECORDS: &[RecordType] = &[
             ("guest_phone", Type::Text(16)),
             ("contact", Type::Text(29)),
             ("total", Type::Money),
+            // What cancelling costs, and what of a payment comes back.
+            ("cost", Type::Money),
+            ("refund", Type::Money),
             ("hold_minutes", Type::Count(1, 999)),
         ],
     },

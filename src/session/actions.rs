@@ -11,9 +11,9 @@ use crate::booking::code::Code;
 use crate::booking::offer::{Offer, Pay, Search};
 use crate::booking::stay::Stay;
 use crate::country::Country;
+use crate::db::DbError;
 use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::reserve::{Booking, Reserved};
-use crate::db::{DbError, reservations};
 use crate::menu::Menu;
 use crate::menu::action::Action;
 use crate::menu::language::Language;
@@ -62,7 +62,7 @@ pub struct Done {
     pub binds: Values,
 }
 
-fn done(outcome: &'static str) -> Done {
+pub(super) fn done(outcome: &'static str) -> Done {
     Done {
         outcome,
         binds: Values::new(),
@@ -70,7 +70,7 @@ fn done(outcome: &'static str) -> Done {
 }
 
 impl Done {
-    fn bind(mut self, name: &str, value: Value) -> Done {
+    pub(super) fn bind(mut self, name: &str, value: Value) -> Done {
         self.binds.insert(name.to_owned(), value);
         self
     }
@@ -101,14 +101,17 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
             work.list_bookings(|reservation| !reservation.status.is_confirmed())
                 .await
         }
+        "price_of_cancel" => work.price_of_cancel().await,
         "cancel" => work.cancel().await,
+        "price_of_change" => work.price_of_change().await,
+        "change_days" => work.change_days().await,
         "call_back" => work.call_back().await,
         _ => Ok(done("unavailable")),
     };
     match result {
         Ok(done) => Ok(done),
-        // It may have been cancelled.
-        Err(error @ DbError::Unreachable(_)) if action.name == "cancel" => {
+        // It may have been cancelled, or changed.
+        Err(error @ DbError::Unreachable(_)) if matches!(action.name, "cancel" | "change_days") => {
             Err(TurnError::Unknown(error))
         }
         // The dialogue stays where it is: the same answer again may find room.
@@ -127,11 +130,11 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
 }
 
 impl Work<'_> {
-    fn language(&self) -> &Language {
+    pub(super) fn language(&self) -> &Language {
         self.menu.language(&self.state.language)
     }
 
-    fn text(&self, variable: &str, field: &str) -> Option<&str> {
+    pub(super) fn text(&self, variable: &str, field: &str) -> Option<&str> {
         self.state.values.get(variable)?.field(field)?.as_text()
     }
 
@@ -490,52 +493,6 @@ impl Work<'_> {
         }
     }
 
-    async fn list_bookings(
-        &self,
-        keep: impl Fn(&reservations::Reservation) -> bool,
-    ) -> Result<Done, DbError> {
-        let today = self.app.local_time(self.country).today;
-        let live = self.app.books.list_live(self.msisdn, today).await?;
-        Ok(listed(
-            "bookings",
-            live.iter()
-                .filter(|reservation| keep(reservation))
-                .map(|reservation| records::booking(self.app, reservation))
-                .collect(),
-        ))
-    }
-
-    async fn cancel(&self) -> Result<Done, DbError> {
-        let Some(code) = self
-            .text("booking", "id")
-            .and_then(|code| Code::parse(code).ok())
-        else {
-            return Ok(done("gone"));
-        };
-        let books = &self.app.books;
-        let Some(reservation) = books.find_by_code(&code, self.msisdn).await? else {
-            return Ok(done("gone"));
-        };
-        let farewells = farewells(self.app, &reservation, self.language());
-        let cancel = reservations::Cancel {
-            id: reservation.id,
-            at: self.app.clock.now(),
-            cost_shown: 0,
-            turn: self.turn,
-            cause: &self.cause("cancelled by the guest"),
-            drafts: &farewells,
-        };
-        let cancelled = books.cancel(&cancel).await?;
-        self.app.outbox.notify_one();
-        Ok(done(match cancelled {
-            reservations::Cancelled::Done(_) => "cancelled",
-            reservations::Cancelled::AlreadyCancelled(_) | reservations::Cancelled::NotFound => {
-                "gone"
-            }
-            reservations::Cancelled::Costs(..) | reservations::Cancelled::TooLate(_) => "too_late",
-        }))
-    }
-
     async fn call_back(&self) -> Result<Done, DbError> {
         let screen = self.state.history.last().map_or("", String::as_str);
         let books = &self.app.books;
@@ -545,7 +502,7 @@ impl Work<'_> {
         Ok(done("noted"))
     }
 
-    fn cause(&self, why: &'static str) -> Cause<'static> {
+    pub(super) fn cause(&self, why: &'static str) -> Cause<'static> {
         Cause {
             who: "guest",
             channel: self.channel,
@@ -554,46 +511,7 @@ impl Work<'_> {
     }
 }
 
-/// What the guest, the friend and the host are told when a reservation is given up: in the transaction that does it.
-pub fn farewells(
-    app: &App,
-    reservation: &reservations::Reservation,
-    language: &Language,
-) -> Vec<Draft> {
-    let country = app.country(&reservation.msisdn);
-    let record = records::booking(app, reservation);
-    let expires_at = app.clock.now() + Duration::days(1);
-    let draft = |kind, message, msisdn: &Msisdn, language: &Language| Draft {
-        kind,
-        msisdn: msisdn.clone(),
-        text: app.say(message, language, Some(&record), country),
-        expires_at,
-    };
-    let mut drafts = vec![draft(
-        "cancelled",
-        Message::Cancelled,
-        &reservation.msisdn,
-        language,
-    )];
-    drafts.extend(
-        reservation
-            .guest_msisdn
-            .iter()
-            .filter(|friend| **friend != reservation.msisdn)
-            .map(|friend| draft("cancelled", Message::Cancelled, friend, language)),
-    );
-    let menus = app.menus.current();
-    let host_language = menus.menu.language(&reservation.host_language);
-    drafts.push(draft(
-        "host_cancelled",
-        Message::HostCancelled,
-        &reservation.host_msisdn,
-        host_language,
-    ));
-    drafts
-}
-
-fn listed(variable: &str, items: Vec<Value>) -> Done {
+pub(super) fn listed(variable: &str, items: Vec<Value>) -> Done {
     if items.is_empty() {
         done("none")
     } else {

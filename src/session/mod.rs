@@ -2,11 +2,13 @@
 
 pub mod actions;
 mod answers;
+mod bookings;
 pub mod coalesce;
 mod dialogue;
 pub mod error;
 pub mod keeper;
 pub mod menus;
+pub mod notices;
 pub mod records;
 mod resume;
 pub mod sms;

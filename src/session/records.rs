@@ -4,6 +4,7 @@ use chrono::{Duration, NaiveDateTime};
 
 use crate::app::App;
 use crate::booking::code::Code;
+use crate::booking::money::Money;
 use crate::booking::offer::{Offer, Pay};
 use crate::booking::stay::Stay;
 use crate::country::Country;
@@ -129,7 +130,9 @@ impl Terms<'_> {
             guests: i64::from(self.guests),
             guest: self.guest,
             msisdn: self.msisdn,
-            total: Value::Money(self.offer.total),
+            total: self.offer.total,
+            cost: 0,
+            refund: 0,
             hold_minutes: i64::from(self.offer.hold_minutes),
         })
     }
@@ -155,7 +158,9 @@ pub fn booking(app: &App, reservation: &Reservation) -> Value {
             .guest_msisdn
             .as_ref()
             .unwrap_or(&reservation.msisdn),
-        total: Value::Money(reservation.total),
+        total: reservation.total,
+        cost: reservation.cancel_cost.minor,
+        refund: reservation.refund.minor,
         hold_minutes: left.clamp(1, 999),
     })
 }
@@ -172,7 +177,10 @@ struct BookingRecord<'a> {
     guests: i64,
     guest: &'a str,
     msisdn: &'a Msisdn,
-    total: Value,
+    total: Money,
+    /// In minor units of the total's currency.
+    cost: i64,
+    refund: i64,
     hold_minutes: i64,
 }
 
@@ -193,6 +201,12 @@ fn booking_record(booking: BookingRecord<'_>) -> Value {
             format!("{} {phone}", short.trim_end()),
         )
     };
+    let money = |minor| {
+        Value::Money(Money {
+            minor,
+            ..booking.total
+        })
+    };
     Value::record([
         ("id", Value::Text(booking.id)),
         ("code", Value::Text(booking.code)),
@@ -207,7 +221,9 @@ fn booking_record(booking: BookingRecord<'_>) -> Value {
         ("guest", Value::Text(guest)),
         ("guest_phone", Value::Text(booking.msisdn.national())),
         ("contact", Value::Text(contact)),
-        ("total", booking.total),
+        ("total", Value::Money(booking.total)),
+        ("cost", money(booking.cost)),
+        ("refund", money(booking.refund)),
         ("hold_minutes", Value::Count(booking.hold_minutes)),
     ])
 }

@@ -14,7 +14,7 @@ use crate::db::reservations::{self, Cancel, Cancelled};
 use crate::db::{DbError, guests, outbox, replies};
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
-use crate::session::{actions, records};
+use crate::session::{notices, records};
 use crate::sms::InboundSms;
 use crate::sms::keywords::{self, Command};
 
@@ -144,14 +144,13 @@ impl Answer<'_> {
             channel: "sms",
             why: "cancelled by the guest",
         };
-        let farewells = actions::farewells(self.app, &reservation, language);
         let cancel = Cancel {
             id: reservation.id,
             at: self.app.clock.now(),
             cost_shown: 0,
             turn: &self.turn,
             cause: &cause,
-            drafts: &farewells,
+            drafts: &notices::cancelled(self.app, &reservation, language, 0),
         };
         match reservations::cancel(self.client, &cancel).await? {
             // Its own message went out with it.

@@ -22,6 +22,7 @@ mod dialogues;
 mod embedded;
 mod lifecycle;
 mod live_menus;
+mod operator;
 mod outages;
 mod repeats;
 mod rush;

@@ -1,0 +1,136 @@
+//! What guest and host are told of a reservation that goes on: written in the transaction that makes it true.
+
+use chrono::Duration;
+
+use crate::app::App;
+use crate::booking::money::Money;
+use crate::booking::offer::Pay;
+use crate::booking::reservation::Status;
+use crate::db::effect::Draft;
+use crate::db::reservations::Reservation;
+use crate::menu::language::Language;
+use crate::menu::messages::Message;
+use crate::phone::Msisdn;
+use crate::session::records;
+
+/// News of a reservation is of no use after so long.
+const TTL: Duration = Duration::days(1);
+
+/// The guest has cancelled, at this cost in minor units.
+pub fn cancelled(app: &App, before: &Reservation, language: &Language, cost: i64) -> Vec<Draft> {
+    let money = |minor| Money {
+        minor,
+        ..before.total
+    };
+    let is_paid = before.pay == Pay::Prepay && before.status == Status::Confirmed;
+    let refund = if is_paid {
+        before.total.minor - cost
+    } else {
+        0
+    };
+    let after = Reservation {
+        cancel_cost: money(cost),
+        refund: money(refund),
+        ..before.clone()
+    };
+    let message = match (is_paid, cost) {
+        (true, _) => Message::CancelledRefund,
+        (false, 0) => Message::Cancelled,
+        (false, _) => Message::CancelledOwed,
+    };
+    let mut drafts = to_guest(app, &after, language, "cancelled", message);
+    drafts.push(to_host(
+        app,
+        &after,
+        "host_cancelled",
+        Message::HostCancelled,
+    ));
+    drafts
+}
+
+/// The lodge or the operator has cancelled.
+pub fn cancelled_by_lodge(app: &App, before: &Reservation) -> Vec<Draft> {
+    let menus = app.menus.current();
+    let language = menus.menu.language(&before.language);
+    to_guest(
+        app,
+        before,
+        language,
+        "cancelled",
+        Message::CancelledByLodge,
+    )
+}
+
+/// The guest has other days; the reservation is as it is with them.
+pub fn changed(app: &App, after: &Reservation, language: &Language) -> Vec<Draft> {
+    let mut drafts = to_guest(app, after, language, "changed", Message::Changed);
+    drafts.push(to_host(app, after, "host_changed", Message::HostChanged));
+    drafts
+}
+
+/// The guest has paid and has it.
+pub fn paid(app: &App, reservation: &Reservation) -> Vec<Draft> {
+    let menus = app.menus.current();
+    let language = menus.menu.language(&reservation.language);
+    let mut drafts = to_guest(
+        app,
+        reservation,
+        language,
+        "confirmed",
+        Message::ConfirmedPaid,
+    );
+    drafts.push(to_host(app, reservation, "host_booked", Message::HostPaid));
+    drafts
+}
+
+/// The guest has paid for what is gone.
+pub fn refund_due(app: &App, reservation: &Reservation) -> Vec<Draft> {
+    let menus = app.menus.current();
+    let language = menus.menu.language(&reservation.language);
+    let after = Reservation {
+        refund: reservation.total,
+        ..reservation.clone()
+    };
+    to_guest(app, &after, language, "refund_due", Message::RefundDue)
+}
+
+/// To whoever booked, and to whoever comes.
+fn to_guest(
+    app: &App,
+    of: &Reservation,
+    language: &Language,
+    kind: &'static str,
+    message: Message,
+) -> Vec<Draft> {
+    let friend = of
+        .guest_msisdn
+        .iter()
+        .filter(|friend| **friend != of.msisdn);
+    std::iter::once(&of.msisdn)
+        .chain(friend)
+        .map(|msisdn| draft(app, of, msisdn, language, kind, message))
+        .collect()
+}
+
+fn to_host(app: &App, of: &Reservation, kind: &'static str, message: Message) -> Draft {
+    let menus = app.menus.current();
+    let language = menus.menu.language(&of.host_language);
+    draft(app, of, &of.host_msisdn, language, kind, message)
+}
+
+fn draft(
+    app: &App,
+    of: &Reservation,
+    msisdn: &Msisdn,
+    language: &Language,
+    kind: &'static str,
+    message: Message,
+) -> Draft {
+    let record = records::booking(app, of);
+    Draft {
+        kind,
+        msisdn: msisdn.clone(),
+        text: app.say(message, language, Some(&record), app.country(&of.msisdn)),
+        expires_at: app.clock.now() + TTL,
+    }
+}
