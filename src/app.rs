@@ -9,8 +9,8 @@ use deadpool_postgres::Pool;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::booking::offer::{Offer, Search};
 use crate::books::Books;
+use crate::breaker::Breaker;
 use crate::chance::Chance;
 use crate::config::Config;
 use crate::country::Country;
@@ -26,17 +26,17 @@ use crate::places::{Gazetteer, Place, PlaceKind};
 use crate::session::coalesce::Coalescer;
 use crate::session::keeper::Keeper;
 use crate::session::menus::LiveMenus;
+use crate::session::search::Searches;
 use crate::session::store::{Identity, Receipt, SessionKey, Store};
 use crate::smpp::Links;
 use crate::traffic::Traffic;
 use crate::ussd::Account;
 
-/// How long a search may be shown before it is asked again.
-pub const SEARCH_TTL: Duration = Duration::from_secs(2);
 /// Only turns in flight are shared in memory: whether a finished one counts is for Redis to say.
 const TURN_TTL: Duration = Duration::from_millis(1);
-const SEARCHES_MAX: u64 = 10_000;
 const TURNS_MAX: u64 = 50_000;
+/// Callers whose language is remembered by this instance.
+const LANGUAGES_MAX: u64 = 50_000;
 /// Before this hour "tonight" may mean the night that is passing. Source: field practice, hotels count it to the day before.
 const SMALL_HOURS_END: u32 = 5;
 
@@ -54,10 +54,12 @@ pub struct App {
     pub pool: Pool,
     /// Guests, stays and messages.
     pub books: Books,
-    /// Redis.
+    /// Whether they are asked on the way of a call.
+    pub postgres: Breaker,
+    /// Dialogues.
     pub store: Store,
     /// Searches of the last moments.
-    pub searches: Coalescer<Search, Arc<Vec<Offer>>>,
+    pub searches: Searches,
     /// Turns in flight.
     pub turns: Coalescer<(SessionKey, Identity), Receipt>,
     /// What aggregators have sent.
@@ -71,6 +73,8 @@ pub struct App {
     /// What is random in a dialogue.
     pub chance: Chance,
     gazetteer: RwLock<Arc<Gazetteer>>,
+    /// Of callers who chose another than their country's.
+    languages: moka::sync::Cache<Msisdn, String>,
 }
 
 /// Where everything is kept.
@@ -81,6 +85,8 @@ pub struct Stores {
     pub books: Books,
     /// Dialogues.
     pub sessions: Store,
+    /// Searches of the last moments.
+    pub searches: Searches,
 }
 
 /// Where the time comes from.
@@ -137,14 +143,16 @@ impl App {
             menus,
             pool: stores.pool,
             books: stores.books,
+            postgres: Breaker::new("postgres"),
             store: stores.sessions,
-            searches: Coalescer::new(SEARCH_TTL, SEARCHES_MAX),
+            searches: stores.searches,
             turns: Coalescer::new(TURN_TTL, TURNS_MAX),
             traffic: Traffic::default(),
             keeper: Keeper::default(),
             outbox,
             clock,
             chance,
+            languages: moka::sync::Cache::new(LANGUAGES_MAX),
             gazetteer: RwLock::new(Arc::new(Gazetteer::new(Vec::new()))),
         }
     }
@@ -187,6 +195,23 @@ impl App {
     /// The caller's country, the service's own for numbers from elsewhere.
     pub fn country(&self, msisdn: &Msisdn) -> &'static Country {
         msisdn.country().unwrap_or_else(|| self.config.home())
+    }
+
+    /// The language that a caller was last seen to speak here, the country's default for others.
+    pub fn language_of(&self, menu: &Menu, msisdn: &Msisdn, country: &Country) -> String {
+        self.languages.get(msisdn).map_or_else(
+            || menu.default_language(country).to_owned(),
+            |code| self.spoken(menu, &code, country),
+        )
+    }
+
+    /// Takes note of what a caller speaks: texts that end a dialogue in trouble are in it, whatever store is away.
+    pub fn hears(&self, menu: &Menu, msisdn: &Msisdn, language: &str, country: &Country) {
+        if language != menu.default_language(country) {
+            self.languages.insert(msisdn.clone(), language.to_owned());
+        } else if self.languages.contains_key(msisdn) {
+            self.languages.invalidate(msisdn);
+        }
     }
 
     /// What is spoken to somebody who chose `code`: that, or the country's default where `menu` has lost it.

@@ -32,8 +32,11 @@ pub async fn live() -> HttpResponse {
 
 /// `GET /health/ready`: 200 while calls are taken, with what is missing; callers are still told the truth then.
 pub async fn ready(app: Data<App>, readiness: Data<Readiness>) -> HttpResponse {
-    let postgres = async { app.pool.get().await.is_ok_and(|client| !client.is_closed()) };
-    let (redis, postgres) = tokio::join!(app.store.is_up(), postgres);
+    let redis = async { !app.store.breaker().is_open() && app.store.is_up().await };
+    let postgres = async {
+        !app.postgres.is_open() && app.pool.get().await.is_ok_and(|client| !client.is_closed())
+    };
+    let (redis, postgres) = tokio::join!(redis, postgres);
     let degraded: Vec<_> = [("postgres", postgres), ("redis", redis)]
         .into_iter()
         .filter(|(_, up)| !up)

@@ -23,7 +23,8 @@
 //! - [`smpp`]: the connection to an operator's SMSC, which carries both.
 //! - [`menu`]: the flow language of `menus/`, its proof, its steps and its pages. No I/O after loading.
 //! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
-//! - [`session`]: where they meet: turns, actions, the Redis store, live menus, inbound SMS.
+//! - [`session`]: where they meet: turns, actions, the store (Redis, or memory while it is away), live menus, inbound SMS.
+//! - [`breaker`]: when a store is not asked any more, and when again.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
 //! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
@@ -40,6 +41,7 @@
 pub mod app;
 pub mod booking;
 pub mod books;
+pub mod breaker;
 pub mod chance;
 pub mod config;
 pub mod console;

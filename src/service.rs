@@ -29,6 +29,7 @@ use crate::health::Readiness;
 use crate::menu::files::{self, Sources};
 use crate::phone::Msisdn;
 use crate::session::menus::LiveMenus;
+use crate::session::search::Searches;
 use crate::session::store::Store;
 use crate::simulator::{self, InboxSms, Line, QuickStart, Simulator};
 use crate::{jobs, routes, sms};
@@ -83,6 +84,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         },
     )?;
     let sessions = Store::new(&urls.redis).context("redis.url")?;
+    let searches = Searches::new(&urls.database);
     let http = sms::http_builder()
         .build()
         .context("the HTTP client for SMS providers")?;
@@ -98,6 +100,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
             pool: pool.clone(),
             books: books.clone(),
             sessions,
+            searches,
         },
         worker.hint(),
         clock,
@@ -127,6 +130,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));
+    jobs.spawn(jobs::probes::run(app.clone(), stopped.clone()));
     jobs.spawn({
         let app = app.clone();
         async move { app.keeper.run(&app.books, stopped).await }

@@ -22,6 +22,7 @@ pub mod menu_versions;
 pub mod migrate;
 pub mod outbox;
 pub mod partitions;
+pub mod patience;
 pub mod places;
 pub mod pool;
 pub mod replies;

@@ -5,5 +5,6 @@ pub mod menus;
 pub mod outbox;
 pub mod partitions;
 pub mod places;
+pub mod probes;
 pub mod sms;
 pub mod stays;

@@ -41,6 +41,8 @@ pub static VARIABLES: &[(&str, &str)] = &[
     ("nights", "count 1..30"),
     ("guests", "count 1..12"),
     ("offers", "list of offer"),
+    // Minutes since the offers were looked up.
+    ("age", "count 1..60"),
     ("offer", "offer"),
     ("quote", "quote"),
     ("name", "name"),
@@ -97,6 +99,8 @@ pub static ACTIONS: &[Action] = &[
         commits: false,
         outcomes: &[
             outcome("found", &["offers"]),
+            // The database cannot be asked now: what it last said.
+            outcome("remembered", &["offers", "age"]),
             outcome("none", &[]),
             UNAVAILABLE,
         ],

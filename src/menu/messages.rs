@@ -45,6 +45,8 @@ pub enum Message {
     Expired,
     WrongCode,
     Busy,
+    Down,
+    TooOften,
     CancelUntil,
     NoCancel,
     PayAtLodge,
@@ -62,7 +64,7 @@ const PHRASE: usize = 26;
 const WORD: usize = 8;
 
 impl Message {
-    pub(super) const ALL: [Declared; 32] = [
+    pub(super) const ALL: [Declared; 34] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -121,6 +123,8 @@ impl Message {
         (Message::Expired, "expired", None, SCREEN),
         (Message::WrongCode, "wrong_code", None, SCREEN),
         (Message::Busy, "busy", None, SCREEN),
+        (Message::Down, "down", None, SCREEN),
+        (Message::TooOften, "too_often", None, SCREEN),
         (Message::CancelUntil, "cancel_until", Some("moment"), PHRASE),
         (Message::NoCancel, "no_cancel", None, PHRASE),
         (Message::PayAtLodge, "pay_at_lodge", None, WORD),

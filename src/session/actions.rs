@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use chrono::{Days, Duration};
 use uuid::Uuid;
 
@@ -13,6 +15,7 @@ use crate::booking::stay::Stay;
 use crate::country::Country;
 use crate::db::DbError;
 use crate::db::effect::{Cause, Draft, Turn};
+use crate::db::patience::{ASK_MAX, EXTRA_MAX, within};
 use crate::db::reserve::{Booking, Reserved};
 use crate::menu::Menu;
 use crate::menu::action::Action;
@@ -25,8 +28,11 @@ use crate::session::coalesce::Coalesced;
 use crate::session::error::TurnError;
 use crate::session::keeper::last_places;
 use crate::session::records::{self, Terms};
+use crate::session::search::Found;
 use crate::sms::gsm7;
 
+/// The greatest age of offers that is told.
+const AGE_MINUTES_MAX: i64 = 60;
 /// Offers of one search: three pages, the last with the option to get them by SMS.
 const OFFERS_MAX: usize = 8;
 /// A confirmation is of no use after so many days past check-in.
@@ -52,6 +58,10 @@ pub struct Work<'a> {
     pub channel: &'static str,
     /// The dialogue so far.
     pub state: &'a State,
+    /// When the caller stops waiting.
+    pub until: Instant,
+    /// An earlier try of this turn was not finished: it may have had its effect.
+    pub unfinished: bool,
 }
 
 /// How an action ended, and what it binds.
@@ -81,37 +91,40 @@ impl Done {
 /// # Errors
 /// [`TurnError::Unknown`] when an effect may or may not have happened.
 pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
-    let result = match action.name {
-        "recent_places" => work.recent_places().await,
-        "find_place" => Ok(work.find_place()),
-        "list_regions" => Ok(work.list_regions()),
-        "list_towns" => Ok(work.list_towns()),
-        "time_of_day" => Ok(done(if work.app.local_time(work.country).after_midnight {
-            "after_midnight"
-        } else {
-            "day"
-        })),
-        "search" => work.search().await,
-        "text_offers" => work.text_offers().await,
-        "quote" => work.quote().await,
-        "known_guest" => work.known_guest().await,
+    match action.name {
+        "find_place" => return Ok(work.find_place()),
+        "list_regions" => return Ok(work.list_regions()),
+        "list_towns" => return Ok(work.list_towns()),
+        "time_of_day" => return Ok(work.time_of_day()),
+        "recent_places" => return Ok(work.extra(work.recent_places(), "none").await),
+        "known_guest" => return Ok(work.extra(work.known_guest(), "unknown").await),
+        "search" => return Ok(work.search().await),
         "reserve" => return work.reserve().await,
-        "list_bookings" => work.list_bookings(|_| true).await,
-        "list_unpaid" => {
-            work.list_bookings(|reservation| !reservation.status.is_confirmed())
-                .await
+        _ => {}
+    }
+    let result = work.within(ASK_MAX, async {
+        match action.name {
+            "text_offers" => work.text_offers().await,
+            "quote" => work.quote().await,
+            "list_bookings" => work.list_bookings(|_| true).await,
+            "list_unpaid" => {
+                work.list_bookings(|reservation| !reservation.status.is_confirmed())
+                    .await
+            }
+            "price_of_cancel" => work.price_of_cancel().await,
+            "cancel" => work.cancel().await,
+            "price_of_change" => work.price_of_change().await,
+            "change_days" => work.change_days().await,
+            "call_back" => work.call_back().await,
+            _ => Ok(done("unavailable")),
         }
-        "price_of_cancel" => work.price_of_cancel().await,
-        "cancel" => work.cancel().await,
-        "price_of_change" => work.price_of_change().await,
-        "change_days" => work.change_days().await,
-        "call_back" => work.call_back().await,
-        _ => Ok(done("unavailable")),
-    };
-    match result {
+    });
+    match result.await {
         Ok(done) => Ok(done),
         // It may have been cancelled, or changed.
-        Err(error @ DbError::Unreachable(_)) if matches!(action.name, "cancel" | "change_days") => {
+        Err(error)
+            if matches!(action.name, "cancel" | "change_days") && work.may_be_done(&error) =>
+        {
             Err(TurnError::Unknown(error))
         }
         // The dialogue stays where it is: the same answer again may find room.
@@ -153,6 +166,49 @@ impl Work<'_> {
             .map(|place| records::place(place, &gazetteer))
             .collect();
         Ok(listed("places", places))
+    }
+
+    /// Asks the database for as long as the caller waits.
+    async fn within<T>(
+        &self,
+        limit: std::time::Duration,
+        ask: impl Future<Output = Result<T, DbError>>,
+    ) -> Result<T, DbError> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        within(&self.app.postgres, limit.min(left), ask).await
+    }
+
+    /// What the dialogue can do without.
+    async fn extra(
+        &self,
+        ask: impl Future<Output = Result<Done, DbError>>,
+        without: &'static str,
+    ) -> Done {
+        self.within(EXTRA_MAX, ask).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                without,
+                "a dialogue goes on without what is known of its caller"
+            );
+            done(without)
+        })
+    }
+
+    /// Whether what failed so may have had its effect, now or when it was tried before.
+    fn may_be_done(&self, error: &DbError) -> bool {
+        match error {
+            DbError::Unreachable(_) => true,
+            DbError::Busy(_) => self.unfinished,
+            DbError::Conflict(_) | DbError::Refused(_) => false,
+        }
+    }
+
+    fn time_of_day(&self) -> Done {
+        done(if self.app.local_time(self.country).after_midnight {
+            "after_midnight"
+        } else {
+            "day"
+        })
     }
 
     fn find_place(&self) -> Done {
@@ -212,26 +268,32 @@ impl Work<'_> {
         })
     }
 
-    async fn search(&self) -> Result<Done, DbError> {
+    /// What is free now; where the database cannot tell, what was free when it last did.
+    async fn search(&self) -> Done {
         let Some(wanted) = self.wanted() else {
-            return Ok(done("unavailable"));
+            return done("unavailable");
         };
-        let books = self.app.books.clone();
-        let query = wanted.clone();
-        let found = self.app.searches.get(wanted, async move {
-            metrics::counter!("searches_total").increment(1);
-            Ok::<_, DbError>(Arc::new(books.search_offers(&query).await?))
-        });
-        match found.await {
-            Ok(offers) => Ok(listed(
-                "offers",
-                offers.iter().take(OFFERS_MAX).map(records::offer).collect(),
-            )),
+        let listed = |found: &Found| {
+            let offers = found.offers.iter().take(OFFERS_MAX).map(records::offer);
+            listed("offers", offers.collect())
+        };
+        match self.app.searches.find(self.app, wanted.clone()).await {
+            Ok(found) => return listed(&found),
             Err(Coalesced::Failed(error)) => {
                 tracing::warn!(error = &*error as &dyn std::error::Error, "a search failed");
-                Ok(done("unavailable"))
             }
-            Err(Coalesced::Lost) => Ok(done("unavailable")),
+            Err(Coalesced::Lost) => {}
+        }
+        match self.app.searches.remembered(&wanted).await {
+            Some(found) if !found.offers.is_empty() => {
+                let age = (self.app.clock.now() - found.at).num_minutes();
+                Done {
+                    outcome: "remembered",
+                    ..listed(&found)
+                }
+                .bind("age", Value::Count(age.clamp(1, AGE_MINUTES_MAX)))
+            }
+            _ => done("unavailable"),
         }
     }
 
@@ -363,21 +425,30 @@ impl Work<'_> {
             guest: name,
             msisdn: friend.as_ref().unwrap_or(self.msisdn),
         };
-        let mut reserved = self.try_reserve(&booking, &terms).await;
-        let broke_off = matches!(reserved, Err(DbError::Unreachable(_)));
-        if broke_off || matches!(reserved, Err(DbError::Conflict(_))) {
-            // The turn key decides: a reservation that was made all the same is found.
-            reserved = self.try_reserve(&booking, &terms).await;
-        }
+        let reserved = self.within(ASK_MAX, async {
+            match self.try_reserve(&booking, &terms).await {
+                // The turn key decides: a reservation that was made all the same is found.
+                Err(DbError::Unreachable(_)) if self.app.postgres.may_retry() => self
+                    .try_reserve(&booking, &terms)
+                    .await
+                    .map_err(|error| match error {
+                        // Whatever kept the second try from finding out: the first may have been made.
+                        DbError::Busy(source) => DbError::Unreachable(source),
+                        error => error,
+                    }),
+                Err(DbError::Conflict(_)) if self.app.postgres.may_retry() => {
+                    self.try_reserve(&booking, &terms).await
+                }
+                reserved => reserved,
+            }
+        });
+        let reserved = reserved.await;
         match reserved {
             Ok(reserved) => self
                 .reserved(reserved, &wanted, &offer)
                 .await
                 .map_err(TurnError::Database),
-            // Whatever kept the second try from finding out: the first may have been made.
-            Err(error) if broke_off || matches!(error, DbError::Unreachable(_)) => {
-                Err(TurnError::Unknown(error))
-            }
+            Err(error) if self.may_be_done(&error) => Err(TurnError::Unknown(error)),
             Err(error) if error.is_crowded() => Err(TurnError::Database(error)),
             Err(error) => {
                 tracing::warn!(

@@ -1,7 +1,12 @@
 //! Answers, one after the other, and the actions that they run: never an effect for an answer that was not given to a
 //! screen.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::db::effect::Turn;
+use crate::db::patience::{EXTRA_MAX, within};
 use crate::menu::flow::RUNS_MAX;
 use crate::menu::step::{State, Step, World};
 use crate::menu::value::Type;
@@ -9,8 +14,7 @@ use crate::session::actions::{self, Work};
 use crate::session::error::TurnError;
 use crate::session::menus::Spoken;
 use crate::session::turn::Session;
-use crate::ussd::transcript::position;
-use crate::ussd::{INPUT_CHARS_MAX, Said};
+use crate::ussd::INPUT_CHARS_MAX;
 
 impl Session {
     /// What one call added: one answer, or several where calls were missed. `at` is the position of the last.
@@ -59,23 +63,17 @@ impl Session {
         Ok(())
     }
 
-    /// Whether this very call may have booked before. Calls that do not tell all answers have no position without their
-    /// dialogue, so that nobody can know.
-    pub(super) async fn may_have_booked(&self) -> bool {
-        match &self.call.said {
-            Said::Transcript(transcript) => {
-                let turn = self.turn_at(position(transcript), "");
-                turn.position > 0 && self.has_made(&turn).await.unwrap_or(false)
-            }
-            Said::Dialled(_) => false,
-            Said::Answered { .. } | Said::Either { .. } => true,
-        }
+    pub(super) async fn has_made(&self, turn: &Turn) -> Result<bool, TurnError> {
+        let asked = self.app.books.find_by_dialogue(&turn.door, &turn.session);
+        let made = within(&self.app.postgres, self.patience(EXTRA_MAX), asked);
+        // Nobody may say then that nothing was booked.
+        let made = made.await.map_err(TurnError::Unknown)?;
+        Ok(made.is_some_and(|(_, made_at)| made_at == turn.position))
     }
 
-    pub(super) async fn has_made(&self, turn: &Turn) -> Result<bool, TurnError> {
-        let books = &self.app.books;
-        let made = books.find_by_dialogue(&turn.door, &turn.session).await?;
-        Ok(made.is_some_and(|(_, made_at)| made_at == turn.position))
+    /// What is left of the caller's patience, and not more than `limit`.
+    pub(super) fn patience(&self, limit: Duration) -> Duration {
+        limit.min(self.until.saturating_duration_since(Instant::now()))
     }
 
     /// The name of a turn in Postgres: the same after a crash and on every instance, and never again in a later dialogue.
@@ -119,6 +117,8 @@ impl Session {
                 msisdn: &self.call.msisdn,
                 turn,
                 channel: "ussd",
+                until: self.until,
+                unfinished: self.unfinished,
                 state: &*state,
             };
             let done = actions::run(action, &work).await?;

@@ -37,13 +37,17 @@ impl Session {
                 }
                 self.dialled(ahead).await
             }
-            Said::Answered { input, .. } => {
-                self.answered(dialogue.ok_or(TurnError::Over)?, input).await
-            }
+            Said::Answered { input, .. } => match dialogue {
+                Some(before) => self.answered(before, input).await,
+                None => self.found_again().await,
+            },
             Said::Either { input, ahead } => {
                 match dialogue.filter(|before| before.state.is_some()) {
                     Some(before) => self.answered(before, input).await,
-                    None => self.dialled(ahead.as_ref().ok_or(TurnError::Over)?).await,
+                    None => match ahead {
+                        Some(ahead) => self.dialled(ahead).await,
+                        None => self.found_again().await,
+                    },
                 }
             }
         }
@@ -53,6 +57,17 @@ impl Session {
     async fn dialled(&self, ahead: &str) -> Result<Worked, TurnError> {
         let begun = self.app.chance.uuid().simple().to_string();
         let (state, spoken) = self.first(ahead, &begun).await?;
+        Ok(self.begun(begun, ahead, state, &spoken))
+    }
+
+    /// A dialogue that was lost under way.
+    async fn found_again(&self) -> Result<Worked, TurnError> {
+        let begun = self.app.chance.uuid().simple().to_string();
+        let (state, spoken) = self.lost().await?;
+        Ok(self.begun(begun, "", state, &spoken))
+    }
+
+    fn begun(&self, begun: String, ahead: &str, state: State, spoken: &Spoken) -> Worked {
         let after = Dialogue {
             begun,
             service_code: self.service_code().to_owned(),
@@ -61,7 +76,7 @@ impl Session {
             menus: spoken.menus.version.clone(),
             state: None,
         };
-        Ok(self.worked(after, state, &spoken, true))
+        self.worked(after, state, spoken, true)
     }
 
     /// The dialogue after its next answer. The code is what was dialled, whatever the call says.
@@ -158,6 +173,12 @@ impl Session {
         spoken: &Spoken,
         begins: bool,
     ) -> Worked {
+        self.app.hears(
+            spoken.menu(),
+            &self.call.msisdn,
+            &state.language,
+            self.country,
+        );
         let page = spoken.menu().page(&state, &spoken.given);
         let draft = match (spoken.menu().draft(&state), page.ends) {
             (_, true) => Draft::Close,

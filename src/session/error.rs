@@ -1,23 +1,19 @@
 //! What keeps a call from a reply of its own.
 
 use crate::db::DbError;
-use crate::session::store::StoreError;
 
 /// Why a call has no reply of its own.
 #[derive(Debug, thiserror::Error)]
 pub enum TurnError {
-    /// Redis.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Redis, and this very turn has booked before.
-    #[error("the session store failed, the turn was made before")]
-    Made(#[source] StoreError),
     /// Postgres, before anything was written.
     #[error(transparent)]
     Database(#[from] DbError),
     /// Postgres broke off while something was being written: a repetition of the call finds out.
     #[error("the outcome is unknown")]
     Unknown(#[source] DbError),
+    /// Neither store answers: nothing can be begun.
+    #[error("neither Redis nor Postgres answers")]
+    Down,
     /// The session has ended or never was.
     #[error("the session is over")]
     Over,

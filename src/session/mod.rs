@@ -11,6 +11,7 @@ pub mod menus;
 pub mod notices;
 pub mod records;
 mod resume;
+pub mod search;
 pub mod sms;
 pub mod store;
 pub mod turn;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::db::guests::Caller;
+use crate::db::patience::{EXTRA_MAX, within};
 use crate::menu::Menu;
 use crate::menu::step::State;
 use crate::session::error::TurnError;
@@ -19,19 +20,15 @@ impl Session {
         input: &str,
         begun: &str,
     ) -> Result<(State, Spoken), TurnError> {
+        let is_new = input.is_empty() || !begun.is_empty();
+        if is_new && self.has_no_store() {
+            return Err(TurnError::Down);
+        }
         let current = self.spoken(self.app.menus.current(), self.service_code());
         let caller = self.caller().await?;
-        let chosen = caller
-            .guest
-            .as_ref()
-            .and_then(|guest| guest.language.as_deref());
-        let language = |menu: &Menu| match chosen {
-            Some(code) => self.app.spoken(menu, code, self.country),
-            None => menu.default_language(self.country).to_owned(),
-        };
-        let resume = caller
-            .draft
-            .and_then(|draft| serde_json::from_value::<Resume>(draft).ok());
+        let chosen = chosen(&caller);
+        let language = |menu: &Menu| self.language(chosen.as_deref(), menu);
+        let resume = kept(caller);
         if input.is_empty() {
             let ahead = resume.filter(|resume| !resume.over && self.is_ahead(&resume.state));
             // Who is offered to go on goes on in the menus of then.
@@ -71,10 +68,61 @@ impl Session {
         Ok((state, current))
     }
 
+    /// A dialogue that was lost although its aggregator tells the latest answer only: nobody knows which screen that
+    /// answers, so it is offered to go on from where its replies are kept.
+    pub(super) async fn lost(&self) -> Result<(State, Spoken), TurnError> {
+        if self.has_no_store() {
+            // It may have booked.
+            return Err(TurnError::Running);
+        }
+        let current = self.spoken(self.app.menus.current(), self.service_code());
+        let caller = self.caller().await?;
+        let chosen = chosen(&caller);
+        let language = |menu: &Menu| self.language(chosen.as_deref(), menu);
+        match kept(caller).filter(|resume| resume.session == self.key) {
+            Some(resume) if !resume.over => {
+                if let Some(menus) = self.find_menus(&resume.menus).await?
+                    && let Some(offered) = menus.menu.offer(resume.state, &language(&menus.menu))
+                {
+                    return Ok((offered, self.spoken(menus, self.service_code())));
+                }
+            }
+            // Without Redis nobody knows that it has ever begun.
+            None if self.without_redis => {}
+            _ => return Err(TurnError::Over),
+        }
+        let state = current.menu().begin(&language(current.menu()));
+        Ok((state, current))
+    }
+
+    fn has_no_store(&self) -> bool {
+        self.without_redis && self.app.postgres.is_open()
+    }
+
+    fn language(&self, chosen: Option<&str>, menu: &Menu) -> String {
+        match chosen {
+            Some(code) => self.app.spoken(menu, code, self.country),
+            None => self.app.language_of(menu, &self.call.msisdn, self.country),
+        }
+    }
+
     async fn caller(&self) -> Result<Caller, TurnError> {
         // First what waits to be written: it may be written, and gone from there, while the database answers.
         let pending = self.app.keeper.pending(&self.call.msisdn);
-        let mut caller = self.app.books.find_caller(&self.call.msisdn).await?;
+        let asked = self.app.books.find_caller(&self.call.msisdn);
+        let asked = within(&self.app.postgres, self.patience(EXTRA_MAX), asked);
+        let mut caller = match asked.await {
+            Ok(caller) => caller,
+            Err(error) if error.is_crowded() => return Err(TurnError::Database(error)),
+            // Menus need nothing of it.
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a caller is served without what is known of him"
+                );
+                Caller::default()
+            }
+        };
         if let Some(language) = pending.language {
             caller.guest.get_or_insert_default().language = Some(language);
         }
@@ -99,4 +147,12 @@ impl Session {
             .and_then(|date| date.as_date())
             .is_some_and(|date| date >= today)
     }
+}
+
+fn chosen(caller: &Caller) -> Option<String> {
+    caller.guest.as_ref()?.language.clone()
+}
+
+fn kept(caller: Caller) -> Option<Resume> {
+    serde_json::from_value(caller.draft?).ok()
 }

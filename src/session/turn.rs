@@ -12,7 +12,7 @@ use crate::phone::Msisdn;
 use crate::session::coalesce::Coalesced;
 use crate::session::error::TurnError;
 use crate::session::keeper::Memory;
-use crate::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey};
+use crate::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey, Token, TurnEnd};
 use crate::ussd::{Aggregator, Call, Reply, Said};
 
 /// From accepting a call to its reply: the shortest wait known of an aggregator is 5 s.
@@ -57,47 +57,50 @@ pub async fn answer(
         key: key.clone(),
         identity: identity.clone(),
         call,
+        until: accepted + REPLY_MAX,
+        unfinished: false,
+        without_redis: false,
     };
     let aggregator = aggregator.name();
     let work = app
         .turns
         .get((key, identity), async move { session.turn().await });
-    let message = match tokio::time::timeout(REPLY_MAX.saturating_sub(accepted.elapsed()), work)
-        .await
-    {
-        Ok(Ok(Receipt { ends: false, text })) => return Answer::Screen(Reply::Continue(text)),
-        Ok(Ok(Receipt { ends: true, text })) => return Answer::Screen(Reply::End(text)),
-        Ok(Err(Coalesced::Failed(error))) if matches!(*error, TurnError::Known) => {
-            return Answer::KnownSession;
-        }
-        Ok(Err(Coalesced::Failed(error))) => {
-            failed(aggregator, why(&error), &*error);
-            match &*error {
-                TurnError::Over => return Answer::UnknownSession(sorry(Message::Expired)),
-                TurnError::Made(_) | TurnError::Unknown(_) | TurnError::Running => Message::Working,
-                TurnError::Database(error) if error.is_crowded() => Message::Busy,
-                TurnError::Store(_) | TurnError::Database(_) | TurnError::Known => {
-                    Message::Unavailable
+    let message =
+        match tokio::time::timeout(REPLY_MAX.saturating_sub(accepted.elapsed()), work).await {
+            Ok(Ok(Receipt { ends: false, text })) => return Answer::Screen(Reply::Continue(text)),
+            Ok(Ok(Receipt { ends: true, text })) => return Answer::Screen(Reply::End(text)),
+            Ok(Err(Coalesced::Failed(error))) if matches!(*error, TurnError::Known) => {
+                return Answer::KnownSession;
+            }
+            Ok(Err(Coalesced::Failed(error))) => {
+                failed(aggregator, why(&error), &*error);
+                match &*error {
+                    TurnError::Over => return Answer::UnknownSession(sorry(Message::Expired)),
+                    TurnError::Unknown(_) | TurnError::Running => Message::Working,
+                    TurnError::Database(error) if error.is_crowded() => Message::Busy,
+                    TurnError::Database(_) | TurnError::Known => Message::Unavailable,
+                    TurnError::Down => Message::Down,
                 }
             }
-        }
-        Ok(Err(Coalesced::Lost)) => {
-            failed(aggregator, "panic", &TurnError::Running);
-            Message::Working
-        }
-        Err(late) => {
-            failed(aggregator, "late", &late);
-            Message::Working
-        }
-    };
+            Ok(Err(Coalesced::Lost)) => {
+                failed(aggregator, "panic", &TurnError::Running);
+                Message::Working
+            }
+            Err(late) => {
+                failed(aggregator, "late", &late);
+                Message::Working
+            }
+        };
     Answer::Screen(Reply::End(sorry(message)))
 }
 
-/// A text to end with, in the language that callers of this number's country begin with.
+/// A text to end with, in the language that this caller was last seen to speak, else in that of the country.
 pub fn sorry(app: &App, msisdn: &Msisdn, message: Message) -> String {
     let country = app.country(msisdn);
     let menus = app.menus.current();
-    let language = menus.menu.language(menus.menu.default_language(country));
+    let language = menus
+        .menu
+        .language(&app.language_of(&menus.menu, msisdn, country));
     app.say(message, language, None, country)
 }
 
@@ -118,8 +121,8 @@ fn failed(aggregator: &'static str, why: &'static str, error: &(dyn std::error::
 
 fn why(error: &TurnError) -> &'static str {
     match error {
-        TurnError::Store(_) | TurnError::Made(_) => "redis",
         TurnError::Database(_) => "postgres",
+        TurnError::Down => "down",
         TurnError::Unknown(_) => "unknown",
         TurnError::Over => "over",
         TurnError::Running => "running",
@@ -135,6 +138,12 @@ pub(super) struct Session {
     pub(super) key: SessionKey,
     identity: Identity,
     pub(super) call: Call,
+    /// When its caller stops waiting.
+    pub(super) until: Instant,
+    /// An earlier try of it, or of the turn before, was not finished.
+    pub(super) unfinished: bool,
+    /// Redis is away.
+    pub(super) without_redis: bool,
 }
 
 /// Who works on a turn.
@@ -143,7 +152,8 @@ enum Claim {
     Answered(Receipt),
     /// We do.
     Ours {
-        token: i64,
+        token: Token,
+        unfinished: bool,
         dialogue: Option<Box<Dialogue>>,
     },
 }
@@ -158,60 +168,64 @@ pub(super) struct Worked {
 }
 
 impl Session {
-    async fn turn(self) -> Result<Receipt, TurnError> {
-        let store = &self.app.store;
-        let (token, dialogue) = match self.claim().await {
-            // Who asks again must not hear that nothing was booked.
-            Err(TurnError::Store(error)) if self.may_have_booked().await => {
-                return Err(TurnError::Made(error));
+    async fn turn(mut self) -> Result<Receipt, TurnError> {
+        let (token, dialogue) = match self.claim().await? {
+            Claim::Answered(receipt) => return Ok(receipt),
+            Claim::Ours {
+                token,
+                unfinished,
+                dialogue,
+            } => {
+                self.unfinished = unfinished;
+                self.without_redis = matches!(token, Token::Memory(_));
+                (token, dialogue)
             }
-            Ok(Claim::Answered(receipt)) => return Ok(receipt),
-            Ok(Claim::Ours { token, dialogue }) => (token, dialogue),
-            Err(error) => return Err(error),
         };
-        match self.work(dialogue.map(|dialogue| *dialogue)).await {
+        let store = &self.app.store;
+        let worked = match self.work(dialogue.map(|dialogue| *dialogue)).await {
+            Ok(worked) => worked,
             Err(error) => {
-                // A retry must not wait for the lease; if Redis is gone, the lease ends by itself.
-                store.release(&self.key, token).await.ok();
-                Err(error)
+                store
+                    .release(&self.key, token, matches!(error, TurnError::Unknown(_)))
+                    .await;
+                return Err(error);
             }
-            Ok(worked) => {
-                self.app.keeper.remember(&self.call.msisdn, worked.memory);
-                match store
-                    .commit(
-                        &self.key,
-                        token,
-                        &self.identity,
-                        &worked.dialogue,
-                        &worked.receipt,
-                        worked.begins,
-                    )
-                    .await
-                {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        if let Ok(Opened::Answered(receipt)) =
-                            store.open(&self.key, &self.identity).await
-                        {
-                            return Ok(receipt);
-                        }
-                    }
-                    // What was done is done: the caller hears of it, and the next call rebuilds the dialogue.
-                    Err(error) => tracing::warn!(%error, "a turn is not kept"),
-                }
-                Ok(worked.receipt)
+        };
+        self.app.keeper.remember(&self.call.msisdn, worked.memory);
+        let end = TurnEnd {
+            dialogue: &worked.dialogue,
+            receipt: &worked.receipt,
+            begins: worked.begins,
+        };
+        if !store.commit(&self.key, token, &self.identity, &end).await {
+            match store.open(&self.key, &self.identity).await {
+                Opened::Answered(receipt) => return Ok(receipt),
+                Opened::Claimed { token, .. } => store.release(&self.key, token, false).await,
+                Opened::Running | Opened::Closed => {}
             }
         }
+        Ok(worked.receipt)
     }
 
     async fn claim(&self) -> Result<Claim, TurnError> {
-        let until = Instant::now() + REPLY_MAX;
         loop {
-            match self.app.store.open(&self.key, &self.identity).await? {
+            match self.app.store.open(&self.key, &self.identity).await {
                 Opened::Answered(receipt) => return Ok(Claim::Answered(receipt)),
                 Opened::Closed => return Err(TurnError::Over),
-                Opened::Claimed { token, dialogue } => return Ok(Claim::Ours { token, dialogue }),
-                Opened::Running if Instant::now() < until => tokio::time::sleep(RUNNING_POLL).await,
+                Opened::Claimed {
+                    token,
+                    unfinished,
+                    dialogue,
+                } => {
+                    return Ok(Claim::Ours {
+                        token,
+                        unfinished,
+                        dialogue,
+                    });
+                }
+                Opened::Running if Instant::now() < self.until => {
+                    tokio::time::sleep(RUNNING_POLL).await
+                }
                 Opened::Running => return Err(TurnError::Running),
             }
         }

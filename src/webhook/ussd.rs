@@ -111,10 +111,7 @@ async fn close(app: &App, aggregator: &dyn Aggregator, end: &SessionEnd) -> Rend
         .as_ref()
         .filter(|_| !aggregator.session_is_unique());
     let key = SessionKey::new(name, &end.session, msisdn);
-    let known = app.store.close(&key).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a session could not be closed; it ends by its time");
-        true
-    });
+    let known = app.store.close(&key).await;
     match keep(app, name, end).await {
         Ok(new) => {
             if new {
@@ -139,14 +136,9 @@ async fn close(app: &App, aggregator: &dyn Aggregator, end: &SessionEnd) -> Rend
     }
 }
 
-/// Without Redis no session can go on.
 async fn status(app: &App, aggregator: &dyn Aggregator, session: &str) -> Rendered {
     let key = SessionKey::new(aggregator.name(), session, None);
-    let active = app.store.is_live(&key).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "whether a session goes on is not known");
-        false
-    });
-    aggregator.encode_status(active)
+    aggregator.encode_status(app.store.is_live(&key).await)
 }
 
 async fn keep(app: &App, aggregator: &str, end: &SessionEnd) -> Result<bool, DbError> {

@@ -132,14 +132,14 @@ async fn strangers_all_get_the_same_empty_answer() {
         let answer = post_form(&app, path, &changed("", None)).await;
         assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{path}");
     }
-    // Authentic, and told so: the stores are the trouble now.
+    // Authentic, and served without stores.
     for token in ["demo", "second"] {
         let path = format!("/ussd/africastalking/{token}");
         let body = app
             .post(&format!("{}{path}", app.public), &changed("", None))
             .await;
         assert_eq!(body.status(), 200);
-        assert!(body.text().await.unwrap().contains("Nothing was booked"));
+        assert!(body.text().await.unwrap().starts_with("CON Where"));
     }
     app.stop().await;
 }

@@ -1,14 +1,24 @@
-//! Sessions: a turn is claimed with a lease and a fencing token on the store's clock; its state and its receipt are
-//! written together, only while the token still holds. Everything here can be rebuilt from the aggregator's transcript.
+//! Dialogues between two calls: in Redis, or in the memory of this instance while Redis is away.
+//!
+//! A turn is claimed with a lease and a fencing token; its state and its receipt are written together, only while the
+//! token still holds. Everything here can be rebuilt from the aggregator's transcript or from the resume point in
+//! Postgres, which also decides whether a turn has had its effect: two instances that see different stores do no harm.
 
+mod memory;
 mod redis;
+pub mod shared;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::RedisError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::time::error::Elapsed;
 
+use self::memory::MemoryStore;
+use self::redis::RedisStore;
+use crate::breaker::{self, Breaker};
 use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
@@ -20,12 +30,26 @@ pub const LEASE: Duration = Duration::from_secs(5);
 /// The most calls of one session.
 pub const HOPS_MAX: i32 = 80;
 
-pub use self::redis::Store;
+/// Every dialogue.
+#[derive(Clone)]
+pub struct Store {
+    redis: RedisStore,
+    memory: Arc<MemoryStore>,
+}
 
-/// Redis is not there, too slow, or not understood. Only the kind is told: the rest may quote what subscribers typed.
+/// Redis is not there, too slow, or not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("the session store failed: {:?}", .0.kind())]
-pub struct StoreError(#[from] RedisError);
+pub enum StoreError {
+    /// Only the kind is told: the rest may quote what subscribers typed.
+    #[error("Redis failed: {:?}", .0.kind())]
+    Failed(#[from] RedisError),
+    /// It did not answer in time.
+    #[error("Redis is too slow")]
+    Late(#[from] Elapsed),
+    /// It is not asked.
+    #[error(transparent)]
+    Open(#[from] breaker::Open),
+}
 
 /// The name of a dialogue: nothing of the phone number can be read from it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,6 +113,14 @@ impl Identity {
         }
     }
 
+    /// Whether only its age tells it from the same answer to the next screen.
+    fn is_told_by_time(&self) -> bool {
+        matches!(
+            self,
+            Identity::Either(_) | Identity::Answer(_) | Identity::Dialled(_)
+        )
+    }
+
     /// Whether it may begin a session under the id of one that is over.
     fn may_begin(&self) -> bool {
         matches!(self, Identity::Dialled(_) | Identity::Either(_))
@@ -148,9 +180,157 @@ pub enum Opened {
     Closed,
     /// The turn is ours, under this fencing token. No dialogue: a new session, or one that was lost.
     Claimed {
-        /// Rises with each claim.
-        token: i64,
+        /// What the turn is committed by.
+        token: Token,
+        /// An earlier claim was not finished: what it did is unknown.
+        unfinished: bool,
         /// What was kept.
         dialogue: Option<Box<Dialogue>>,
     },
+}
+
+/// A claim on a turn. The numbers rise with each claim of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// In Redis.
+    Redis(i64),
+    /// In this instance.
+    Memory(i64),
+}
+
+/// What a turn led to.
+#[derive(Debug)]
+pub struct TurnEnd<'a> {
+    /// The dialogue after it.
+    pub dialogue: &'a Dialogue,
+    /// Its reply.
+    pub receipt: &'a Receipt,
+    /// All that was kept under this id before goes: short ids come again within minutes, and a phone number as an id with
+    /// every dialogue.
+    pub begins: bool,
+}
+
+impl Store {
+    /// Connects when first used, and again whenever the connection is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the URL cannot be read.
+    pub fn new(url: &str) -> Result<Store, StoreError> {
+        Ok(Store {
+            redis: RedisStore::new(url)?,
+            memory: Arc::default(),
+        })
+    }
+
+    /// Whether Redis is asked.
+    pub fn breaker(&self) -> &Breaker {
+        &self.redis.breaker
+    }
+
+    /// Looks for the receipt of the turn, and claims the turn where there is none.
+    pub async fn open(&self, key: &SessionKey, turn: &Identity) -> Opened {
+        // What was said while Redis was away.
+        if let Some(receipt) = self.memory.find_receipt(key, turn) {
+            return Opened::Answered(receipt);
+        }
+        match self.redis.open(key, turn).await {
+            Ok(Opened::Claimed {
+                token,
+                unfinished,
+                dialogue,
+            }) => Opened::Claimed {
+                token,
+                unfinished,
+                dialogue: newer(dialogue, self.memory.take_dialogue(key)),
+            },
+            Ok(opened) => opened,
+            Err(error) => {
+                self.without_redis(&error);
+                self.memory.open(key, turn)
+            }
+        }
+    }
+
+    /// Writes what the turn led to. `false`: the claim had ended and another call owns the turn; nothing was written.
+    pub async fn commit(
+        &self,
+        key: &SessionKey,
+        token: Token,
+        turn: &Identity,
+        end: &TurnEnd<'_>,
+    ) -> bool {
+        match token {
+            Token::Memory(token) => self.memory.commit(key, token, turn, end),
+            Token::Redis(token) => match self.redis.commit(key, token, turn, end).await {
+                Ok(done) => done,
+                Err(error) => {
+                    self.without_redis(&error);
+                    self.memory.put(key, turn, end);
+                    true
+                }
+            },
+        }
+    }
+
+    /// Lets a claim go without an answer, so that a retry need not wait for its lease to end. With `unfinished` the next
+    /// claim is told that nobody knows what this one did.
+    pub async fn release(&self, key: &SessionKey, token: Token, unfinished: bool) {
+        match token {
+            Token::Memory(token) => self.memory.release(key, token, unfinished),
+            // If Redis is gone, the lease ends by itself.
+            Token::Redis(token) => self
+                .redis
+                .release(key, token, unfinished)
+                .await
+                .unwrap_or_default(),
+        }
+    }
+
+    /// No later answer wakes the session up; its receipts stay. `false`: it is unknown, or was closed before.
+    pub async fn close(&self, key: &SessionKey) -> bool {
+        match self.redis.close(key).await {
+            Ok(known) => self.memory.close(key, true) || known,
+            Err(error) => {
+                self.without_redis(&error);
+                self.memory.close(key, false);
+                true
+            }
+        }
+    }
+
+    /// Whether the session has a screen that waits for an answer.
+    pub async fn is_live(&self, key: &SessionKey) -> bool {
+        if let Some(live) = self.memory.is_live(key) {
+            return live;
+        }
+        self.redis.is_live(key).await.unwrap_or_else(|error| {
+            self.without_redis(&error);
+            false
+        })
+    }
+
+    /// Whether Redis answers, and takes what is written.
+    pub async fn is_up(&self) -> bool {
+        self.redis.is_up().await
+    }
+
+    fn without_redis(&self, error: &StoreError) {
+        metrics::counter!("store_failures_total").increment(1);
+        // An open breaker has been told of when it opened.
+        if !matches!(error, StoreError::Open(_)) {
+            tracing::warn!(%error, "a call is served without Redis");
+        }
+    }
+}
+
+/// Of what Redis and this instance keep of a dialogue.
+fn newer(shared: Option<Box<Dialogue>>, here: Option<Box<Dialogue>>) -> Option<Box<Dialogue>> {
+    match (shared, here) {
+        (Some(shared), Some(here)) if shared.position > here.position => Some(shared),
+        (shared, here) => here.or(shared),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,22 +1,24 @@
-//! Sessions in Redis: one hash a dialogue, opened and committed in one round trip each.
+//! Dialogues in Redis: one hash each, opened and committed in one round trip.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::Script;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
+use tokio::time::timeout;
 
-use super::{Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError};
+use super::{
+    Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError, Token,
+    TurnEnd, millis,
+};
+use crate::breaker::Breaker;
 
-/// How long one command may take, of two tries.
-const ANSWER_MAX: Duration = Duration::from_millis(180);
+/// How long one command may take, and both tries of it with all waiting for a connection.
+const ANSWER_MAX: Duration = Duration::from_millis(150);
+const TRIES_MAX: Duration = Duration::from_millis(400);
 const CONNECT_MAX: Duration = Duration::from_millis(400);
-
-/// Every session of every instance.
-#[derive(Clone)]
-pub struct Store {
-    connection: ConnectionManager,
-}
+/// What a probe writes.
+const PROBE: &str = "reserveflow:probe";
 
 static OPEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -26,18 +28,24 @@ static OPEN: LazyLock<Script> = LazyLock::new(|| {
         local receipt = redis.call('HGET', KEYS[1], ARGV[1])
         if receipt then
             local at, text = string.match(receipt, '^(%d+)(.*)$')
-            if at and now - at <= tonumber(ARGV[4]) then return {'answered', text, 0} end
+            if at and now - at <= tonumber(ARGV[4]) then return {'answered', text, 0, 0} end
         end
         if redis.call('HEXISTS', KEYS[1], 'closed') == 1 then
-            if ARGV[5] == '0' then return {'closed', '', 0} end
+            if ARGV[5] == '0' then return {'closed', '', 0, 0} end
             redis.call('HDEL', KEYS[1], 'closed', 'dialogue')
         end
-        local lease = redis.call('HGET', KEYS[1], 'lease')
-        if lease and tonumber(lease) > now then return {'running', '', 0} end
-        local token = redis.call('HINCRBY', KEYS[1], 'token', 1)
-        redis.call('HSET', KEYS[1], 'lease', now + ARGV[2])
+        local held = redis.call('HMGET', KEYS[1], 'lease', 'claimant', 'token')
+        local token = held[3]
+        local unfinished = 0
+        if held[1] and tonumber(held[1]) > now then
+            if held[2] ~= ARGV[6] then return {'running', '', 0, 0} end
+        else
+            unfinished = held[1] and 1 or 0
+            token = redis.call('HINCRBY', KEYS[1], 'token', 1)
+            redis.call('HSET', KEYS[1], 'lease', now + ARGV[2], 'claimant', ARGV[6])
+        end
         redis.call('PEXPIRE', KEYS[1], ARGV[3])
-        return {'claimed', redis.call('HGET', KEYS[1], 'dialogue') or '', token}
+        return {'claimed', redis.call('HGET', KEYS[1], 'dialogue') or '', tonumber(token), unfinished}
         ",
     )
 });
@@ -56,7 +64,7 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
         if last and last ~= ARGV[2] then redis.call('HDEL', KEYS[1], 'last', last) end
         if string.find(ARGV[2], '^[ad]:') then redis.call('HSET', KEYS[1], 'last', ARGV[2]) end
         redis.call('HSET', KEYS[1], ARGV[2], now .. ARGV[3], 'dialogue', ARGV[4])
-        redis.call('HDEL', KEYS[1], 'lease')
+        redis.call('HDEL', KEYS[1], 'lease', 'claimant')
         redis.call('PEXPIRE', KEYS[1], ARGV[5])
         return 1
         ",
@@ -66,7 +74,9 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then redis.call('HDEL', KEYS[1], 'lease') end
+        if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+        if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'lease', 0)
+        else redis.call('HDEL', KEYS[1], 'lease', 'claimant') end
         return 1
         ",
     )
@@ -83,43 +93,48 @@ static CLOSE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-impl Store {
+/// Every dialogue of every instance.
+#[derive(Clone)]
+pub(super) struct RedisStore {
+    connection: ConnectionManager,
+    pub(super) breaker: Arc<Breaker>,
+}
+
+impl RedisStore {
     /// Connects when first used, and again whenever the connection is lost.
     ///
     /// # Errors
     /// [`StoreError`] when the URL cannot be read.
-    pub fn new(url: &str) -> Result<Store, StoreError> {
+    pub(super) fn new(url: &str) -> Result<RedisStore, StoreError> {
         let client = redis::Client::open(url)?;
         let settings = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWER_MAX))
             .set_connection_timeout(Some(CONNECT_MAX))
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(100));
-        Ok(Store {
+        Ok(RedisStore {
             connection: ConnectionManager::new_lazy_with_config(client, settings)?,
+            breaker: Arc::new(Breaker::new("redis")),
         })
     }
 
-    /// Looks for the receipt of the turn, and claims the turn where there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn open(&self, key: &SessionKey, turn: &Identity) -> Result<Opened, StoreError> {
+    /// Looks for the receipt of the turn, and claims the turn where there is none. Tried again it finds its own claim.
+    pub(super) async fn open(
+        &self,
+        key: &SessionKey,
+        turn: &Identity,
+    ) -> Result<Opened, StoreError> {
+        let claimant: u64 = rand::random();
         let mut call = OPEN.prepare_invoke();
         call.key(&key.0)
             .arg(turn.field())
             .arg(millis(LEASE))
             .arg(millis(SESSION_TTL))
             .arg(millis(turn.receipt_age_max()))
-            .arg(u8::from(turn.may_begin()));
-        let (found, content, token): (String, Vec<u8>, i64) =
-            match call.invoke_async(&mut self.connection.clone()).await {
-                // The manager reconnects on the first failure; a claim that was taken unseen ends by its lease.
-                Err(error) if error.is_io_error() => {
-                    call.invoke_async(&mut self.connection.clone()).await?
-                }
-                result => result?,
-            };
+            .arg(u8::from(turn.may_begin()))
+            .arg(claimant);
+        let (found, content, token, unfinished): (String, Vec<u8>, i64, i64) =
+            self.ask(&call).await?;
         Ok(match found.as_str() {
             "answered" => match Receipt::decode(&content) {
                 Some(receipt) => Opened::Answered(receipt),
@@ -129,97 +144,118 @@ impl Store {
             "closed" => Opened::Closed,
             // A dialogue written by another version, or damaged, is as good as lost.
             _ => Opened::Claimed {
-                token,
-                dialogue: serde_json::from_slice(&content).ok(),
+                token: Token::Redis(token),
+                unfinished: unfinished == 1,
+                dialogue: serde_json::from_slice(&content)
+                    .inspect_err(|_| {
+                        if !content.is_empty() {
+                            metrics::counter!("dialogues_damaged_total").increment(1);
+                            tracing::warn!("a stored dialogue cannot be read and is rebuilt");
+                        }
+                    })
+                    .ok(),
             },
         })
     }
 
-    /// Writes what the turn led to; with `begins`, all that was kept under this id before goes: short ids come
-    /// again within minutes, and a phone number as an id with every dialogue. `false`: the claim had ended and another call owns the turn; nothing was written.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn commit(
+    /// Writes what the turn led to. `false`: the claim had ended; nothing was written.
+    pub(super) async fn commit(
         &self,
         key: &SessionKey,
         token: i64,
         turn: &Identity,
-        dialogue: &Dialogue,
-        receipt: &Receipt,
-        begins: bool,
+        end: &TurnEnd<'_>,
     ) -> Result<bool, StoreError> {
-        let stored = serde_json::to_string(dialogue).unwrap_or_default();
+        let stored = serde_json::to_string(end.dialogue).unwrap_or_default();
         let mut call = COMMIT.prepare_invoke();
         call.key(&key.0)
             .arg(token)
             .arg(turn.field())
-            .arg(receipt.encode())
+            .arg(end.receipt.encode())
             .arg(stored)
             .arg(millis(SESSION_TTL))
-            .arg(u8::from(begins));
-        let done: i64 = match call.invoke_async(&mut self.connection.clone()).await {
-            Err(error) if error.is_io_error() => {
-                call.invoke_async(&mut self.connection.clone()).await?
-            }
-            result => result?,
-        };
+            .arg(u8::from(end.begins));
+        let done: i64 = self.ask(&call).await?;
         Ok(done == 1)
     }
 
-    /// Lets a claim go without an answer, so that a retry need not wait for its lease to end.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn release(&self, key: &SessionKey, token: i64) -> Result<(), StoreError> {
+    /// Lets a claim go.
+    pub(super) async fn release(
+        &self,
+        key: &SessionKey,
+        token: i64,
+        unfinished: bool,
+    ) -> Result<(), StoreError> {
         let mut call = RELEASE.prepare_invoke();
-        let _: i64 = call
-            .key(&key.0)
-            .arg(token)
-            .invoke_async(&mut self.connection.clone())
-            .await?;
+        call.key(&key.0).arg(token).arg(u8::from(unfinished));
+        let _: i64 = self.ask(&call).await?;
         Ok(())
     }
 
-    /// No later answer wakes the session up; its receipts stay. `false`: it is unknown, or was closed before.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
+    /// Marks a session as over.
+    pub(super) async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
         let mut call = CLOSE.prepare_invoke();
-        let known: i64 = call
-            .key(&key.0)
-            .arg(millis(SESSION_TTL))
-            .invoke_async(&mut self.connection.clone())
-            .await?;
+        call.key(&key.0).arg(millis(SESSION_TTL));
+        let known: i64 = self.ask(&call).await?;
         Ok(known == 1)
     }
 
     /// Whether the session has a screen that waits for an answer.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn is_live(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        let (dialogue, closed): (Option<String>, Option<String>) = redis::cmd("HMGET")
-            .arg(&key.0)
-            .arg(&["dialogue", "closed"])
-            .query_async(&mut self.connection.clone())
-            .await?;
+    pub(super) async fn is_live(&self, key: &SessionKey) -> Result<bool, StoreError> {
+        self.breaker.admit()?;
+        let mut command = redis::cmd("HMGET");
+        command.arg(&key.0).arg(&["dialogue", "closed"]);
+        let mut connection = self.connection.clone();
+        let (dialogue, closed): (Option<String>, Option<String>) =
+            self.in_time(command.query_async(&mut connection)).await?;
         let dialogue: Option<Dialogue> =
             dialogue.and_then(|stored| serde_json::from_str(&stored).ok());
         Ok(closed.is_none() && dialogue.is_some_and(|dialogue| dialogue.state.is_some()))
     }
 
-    /// Whether Redis answers.
-    pub async fn is_up(&self) -> bool {
+    /// Whether Redis answers, and takes what is written: a replica, or one without memory, does not.
+    pub(super) async fn is_up(&self) -> bool {
+        let mut command = redis::cmd("SET");
+        command.arg(PROBE).arg(1).arg("PX").arg(millis(ANSWER_MAX));
         let mut connection = self.connection.clone();
-        redis::cmd("PING")
-            .query_async::<String>(&mut connection)
-            .await
-            .is_ok()
+        let written = command.query_async::<()>(&mut connection);
+        matches!(timeout(TRIES_MAX, written).await, Ok(Ok(())))
     }
-}
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        self.breaker.admit()?;
+        let tries = async {
+            match call.invoke_async(&mut self.connection.clone()).await {
+                // The manager reconnects on the first failure.
+                Err(error) if error.is_io_error() && self.breaker.may_retry() => {
+                    call.invoke_async(&mut self.connection.clone()).await
+                }
+                result => result,
+            }
+        };
+        self.in_time(tries).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, StoreError> {
+        match timeout(TRIES_MAX, asked).await {
+            Ok(Ok(answer)) => {
+                self.breaker.succeeded();
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                self.breaker.failed();
+                Err(error.into())
+            }
+            Err(late) => {
+                self.breaker.failed();
+                Err(late.into())
+            }
+        }
+    }
 }

@@ -1,0 +1,133 @@
+//! Availability searches: asked once for all who ask the same, in this instance and in the others, and remembered for when
+//! the database is away. What is found is looked at again before it is sold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use moka::future::Cache;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::booking::offer::{Offer, Search};
+use crate::db::DbError;
+use crate::db::patience::{ASK_MAX, within};
+use crate::session::coalesce::{Coalesced, Coalescer};
+use crate::session::store::shared::{Shared, WORK_MAX};
+
+/// How long a result is shared before the database is asked again.
+pub const SHARED_TTL: Duration = Duration::from_secs(2);
+/// How long a result may still be shown, with its age, while the database is away.
+const REMEMBERED_TTL: Duration = Duration::from_secs(60 * 60);
+const SEARCHES_MAX: u64 = 10_000;
+/// How often an instance looks whether another has found what it waits for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What was found, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// When the database was asked.
+    pub at: DateTime<Utc>,
+    /// What was free then.
+    pub offers: Vec<Offer>,
+}
+
+/// The searches of this instance.
+pub struct Searches {
+    database: String,
+    now: Coalescer<Search, Arc<Found>>,
+    remembered: Cache<Search, Arc<Found>>,
+}
+
+impl Searches {
+    /// Shares with instances on the same database; `database` tells it from others on the same Redis and is not kept.
+    pub fn new(database: &str) -> Searches {
+        Searches {
+            database: hex(database.as_bytes()),
+            now: Coalescer::new(SHARED_TTL, SEARCHES_MAX),
+            remembered: Cache::builder()
+                .time_to_live(REMEMBERED_TTL)
+                .max_capacity(SEARCHES_MAX)
+                .build(),
+        }
+    }
+
+    /// What is free now, or was within [`SHARED_TTL`].
+    ///
+    /// # Errors
+    /// [`DbError`], shared by all who waited; the next one asks again.
+    pub async fn find(
+        &self,
+        app: &Arc<App>,
+        wanted: Search,
+    ) -> Result<Arc<Found>, Coalesced<DbError>> {
+        let (app, query) = (app.clone(), wanted.clone());
+        let found = self
+            .now
+            .get(wanted, async move { shared(&app, query).await });
+        found.await
+    }
+
+    /// What was free when it was last asked, not longer ago than an hour.
+    pub async fn remembered(&self, wanted: &Search) -> Option<Arc<Found>> {
+        self.remembered.get(wanted).await
+    }
+}
+
+/// Another instance's result, or our own for all.
+async fn shared(app: &App, wanted: Search) -> Result<Arc<Found>, DbError> {
+    let wanted_json = serde_json::to_vec(&wanted).unwrap_or_default();
+    // The same for the same search on every instance.
+    let name = format!("search:{}:{{{}}}", app.searches.database, hex(&wanted_json));
+    let until = Instant::now() + WORK_MAX;
+    loop {
+        match app.store.claim_shared(&name).await {
+            Ok(Shared::Found(stored)) => match serde_json::from_slice::<Found>(&stored) {
+                Ok(found) => {
+                    metrics::counter!("searches_shared_total").increment(1);
+                    return Ok(remember(app, wanted, found).await);
+                }
+                // Written by another version.
+                Err(_) => return asked(app, wanted).await,
+            },
+            Ok(Shared::Ours(token)) => {
+                let asked = asked(app, wanted).await;
+                let result = asked.as_deref().ok().map(serde_json::to_vec);
+                let result = result.and_then(Result::ok);
+                app.store
+                    .put_shared(&name, token, result.as_deref(), SHARED_TTL)
+                    .await;
+                return asked;
+            }
+            Ok(Shared::Running) if Instant::now() < until => tokio::time::sleep(LOOK_EVERY).await,
+            Ok(Shared::Running) | Err(_) => return asked(app, wanted).await,
+        }
+    }
+}
+
+async fn asked(app: &App, wanted: Search) -> Result<Arc<Found>, DbError> {
+    let at = app.clock.now();
+    metrics::counter!("searches_total").increment(1);
+    let offers = within(&app.postgres, ASK_MAX, app.books.search_offers(&wanted));
+    let found = Found {
+        at,
+        offers: offers.await?,
+    };
+    Ok(remember(app, wanted, found).await)
+}
+
+async fn remember(app: &App, wanted: Search, found: Found) -> Arc<Found> {
+    let found = Arc::new(found);
+    app.searches.remembered.insert(wanted, found.clone()).await;
+    found
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,321 @@
+//! Dialogues in the memory of this instance, while Redis is away. The same rules as in Redis; nothing here outlives the
+//! process, and nothing is locked while there is nothing here.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, Token, TurnEnd};
+
+/// The most dialogues; over it a turn is worked on and not kept.
+const SESSIONS_MAX: usize = 50_000;
+/// How often what has ended is thrown away.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// The dialogues of this instance.
+#[derive(Default)]
+pub(super) struct MemoryStore {
+    sessions: Mutex<Sessions>,
+    is_used: AtomicBool,
+}
+
+#[derive(Default)]
+struct Sessions {
+    by_key: HashMap<SessionKey, Session>,
+    swept: Option<Instant>,
+    tokens: i64,
+}
+
+struct Session {
+    dialogue: Option<Box<Dialogue>>,
+    receipts: HashMap<String, (Instant, Receipt)>,
+    /// The receipt that goes when the next turn is kept.
+    last: Option<String>,
+    /// Number and end of the last claim.
+    claim: Option<(i64, Instant)>,
+    is_closed: bool,
+    until: Instant,
+}
+
+impl Session {
+    fn new(now: Instant) -> Session {
+        Session {
+            dialogue: None,
+            receipts: HashMap::new(),
+            last: None,
+            claim: None,
+            is_closed: false,
+            until: now + SESSION_TTL,
+        }
+    }
+
+    fn receipt(&self, turn: &Identity, now: Instant) -> Option<Receipt> {
+        let (at, receipt) = self.receipts.get(&turn.field())?;
+        (now.duration_since(*at) <= turn.receipt_age_max()).then(|| receipt.clone())
+    }
+
+    fn close(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_closed, true) && self.dialogue.is_some()
+    }
+
+    fn keep(&mut self, turn: &Identity, end: &TurnEnd<'_>, now: Instant) {
+        let field = turn.field();
+        if end.begins {
+            self.receipts.clear();
+            self.last = None;
+            self.is_closed = false;
+        }
+        if let Some(last) = self.last.take_if(|last| *last != field) {
+            self.receipts.remove(&last);
+        }
+        if turn.is_told_by_time() {
+            self.last = Some(field.clone());
+        }
+        self.receipts.insert(field, (now, end.receipt.clone()));
+        self.dialogue = Some(Box::new(end.dialogue.clone()));
+        self.claim = None;
+        self.until = now + SESSION_TTL;
+    }
+}
+
+impl MemoryStore {
+    pub(super) fn find_receipt(&self, key: &SessionKey, turn: &Identity) -> Option<Receipt> {
+        let now = Instant::now();
+        self.used()?.by_key.get(key)?.receipt(turn, now)
+    }
+
+    /// What was kept of a dialogue that goes on in Redis.
+    pub(super) fn take_dialogue(&self, key: &SessionKey) -> Option<Box<Dialogue>> {
+        self.used()?.by_key.get_mut(key)?.dialogue.take()
+    }
+
+    pub(super) fn open(&self, key: &SessionKey, turn: &Identity) -> Opened {
+        let now = Instant::now();
+        let mut sessions = self.lock(now);
+        sessions.tokens += 1;
+        let token = sessions.tokens;
+        let Some(session) = sessions.session(key, now) else {
+            return Opened::Claimed {
+                token: Token::Memory(token),
+                unfinished: false,
+                dialogue: None,
+            };
+        };
+        if let Some(receipt) = session.receipt(turn, now) {
+            return Opened::Answered(receipt);
+        }
+        if session.is_closed {
+            if !turn.may_begin() {
+                return Opened::Closed;
+            }
+            session.is_closed = false;
+            session.dialogue = None;
+        }
+        if session.claim.is_some_and(|(_, until)| until > now) {
+            return Opened::Running;
+        }
+        self.is_used.store(true, Ordering::Relaxed);
+        let unfinished = session.claim.is_some();
+        session.claim = Some((token, now + LEASE));
+        session.until = now + SESSION_TTL;
+        Opened::Claimed {
+            token: Token::Memory(token),
+            unfinished,
+            dialogue: session.dialogue.clone(),
+        }
+    }
+
+    pub(super) fn commit(
+        &self,
+        key: &SessionKey,
+        token: i64,
+        turn: &Identity,
+        end: &TurnEnd<'_>,
+    ) -> bool {
+        let now = Instant::now();
+        let mut sessions = self.lock(now);
+        let Some(session) = sessions.by_key.get_mut(key) else {
+            // There was no room for it.
+            return true;
+        };
+        let holds = session.claim.is_some_and(|(held, _)| held == token);
+        if holds {
+            session.keep(turn, end, now);
+        }
+        holds
+    }
+
+    /// Keeps what Redis could not take any more.
+    pub(super) fn put(&self, key: &SessionKey, turn: &Identity, end: &TurnEnd<'_>) {
+        let now = Instant::now();
+        if let Some(session) = self.lock(now).session(key, now) {
+            self.is_used.store(true, Ordering::Relaxed);
+            session.keep(turn, end, now);
+        }
+    }
+
+    pub(super) fn release(&self, key: &SessionKey, token: i64, unfinished: bool) {
+        let now = Instant::now();
+        if let Some(session) = self.lock(now).by_key.get_mut(key)
+            && session.claim.is_some_and(|(held, _)| held == token)
+        {
+            session.claim = unfinished.then_some((token, now));
+        }
+    }
+
+    /// Whether it is known here and was not closed before. Where Redis cannot be told, what is unknown is closed too.
+    pub(super) fn close(&self, key: &SessionKey, redis_knows: bool) -> bool {
+        let now = Instant::now();
+        if redis_knows {
+            let Some(mut sessions) = self.used() else {
+                return false;
+            };
+            return sessions.by_key.get_mut(key).is_some_and(Session::close);
+        }
+        let mut sessions = self.lock(now);
+        self.is_used.store(true, Ordering::Relaxed);
+        sessions.session(key, now).is_some_and(Session::close)
+    }
+
+    /// `None`: it is not known here.
+    pub(super) fn is_live(&self, key: &SessionKey) -> Option<bool> {
+        let sessions = self.used()?;
+        let session = sessions.by_key.get(key)?;
+        let dialogue = session.dialogue.as_ref()?;
+        Some(!session.is_closed && dialogue.state.is_some())
+    }
+
+    fn used(&self) -> Option<MutexGuard<'_, Sessions>> {
+        if !self.is_used.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(self.lock(Instant::now()))
+    }
+
+    fn lock(&self, now: Instant) -> MutexGuard<'_, Sessions> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.swept.is_none_or(|swept| now - swept > SWEEP_EVERY) {
+            sessions.by_key.retain(|_, session| session.until > now);
+            sessions.swept = Some(now);
+            self.is_used
+                .store(!sessions.by_key.is_empty(), Ordering::Relaxed);
+        }
+        sessions
+    }
+}
+
+impl Sessions {
+    fn session(&mut self, key: &SessionKey, now: Instant) -> Option<&mut Session> {
+        if self.by_key.len() >= SESSIONS_MAX && !self.by_key.contains_key(key) {
+            metrics::counter!("dialogues_not_kept_total").increment(1);
+            return None;
+        }
+        Some(
+            self.by_key
+                .entry(key.clone())
+                .or_insert_with(|| Session::new(now)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::menu::files::Version;
+
+    fn key(session: &str) -> SessionKey {
+        SessionKey::new("test", session, None)
+    }
+
+    fn claim(store: &MemoryStore, turn: &Identity) -> i64 {
+        match store.open(&key("one"), turn) {
+            Opened::Claimed {
+                token: Token::Memory(token),
+                ..
+            } => token,
+            opened => panic!("{opened:?}"),
+        }
+    }
+
+    fn commit(store: &MemoryStore, token: i64, turn: &Identity, text: &str) -> bool {
+        let dialogue = Dialogue {
+            service_code: "*384*7#".to_owned(),
+            transcript: text.to_owned(),
+            position: 1,
+            state: None,
+            menus: Version::named("test"),
+            begun: String::new(),
+        };
+        let receipt = Receipt {
+            ends: false,
+            text: text.to_owned(),
+        };
+        let end = TurnEnd {
+            dialogue: &dialogue,
+            receipt: &receipt,
+            begins: false,
+        };
+        store.commit(&key("one"), token, turn, &end)
+    }
+
+    #[test]
+    fn a_turn_is_claimed_once_and_answered_from_then_on() {
+        let store = MemoryStore::default();
+        let (first, second) = (
+            Identity::Transcript("1".to_owned()),
+            Identity::Transcript("1*1".to_owned()),
+        );
+        assert!(store.find_receipt(&key("one"), &first).is_none());
+        let token = claim(&store, &first);
+        assert!(matches!(store.open(&key("one"), &first), Opened::Running));
+        assert!(!commit(&store, token + 1, &first, "not ours"));
+        assert!(commit(&store, token, &first, "Which town?"));
+        let found = store.find_receipt(&key("one"), &first);
+        assert_eq!(
+            found.map(|receipt| receipt.text).as_deref(),
+            Some("Which town?")
+        );
+        let token = claim(&store, &second);
+        store.release(&key("one"), token, false);
+        claim(&store, &second);
+        assert!(store.find_receipt(&key("two"), &first).is_none());
+    }
+
+    #[test]
+    fn the_same_answer_to_the_next_screen_is_another_turn() {
+        let store = MemoryStore::default();
+        let (one, two) = (
+            Identity::Answer("1".to_owned()),
+            Identity::Answer("2".to_owned()),
+        );
+        for turn in [&one, &two] {
+            let token = claim(&store, turn);
+            assert!(commit(&store, token, turn, "screen"));
+        }
+        assert!(store.find_receipt(&key("one"), &one).is_none());
+        assert!(store.find_receipt(&key("one"), &two).is_some());
+    }
+
+    #[test]
+    fn what_is_over_is_not_woken_up_by_an_answer() {
+        let store = MemoryStore::default();
+        assert!(!store.close(&key("one"), false));
+        let answer = Identity::Transcript("1".to_owned());
+        assert!(matches!(store.open(&key("one"), &answer), Opened::Closed));
+        claim(&store, &Identity::Dialled("*384*7#".to_owned()));
+    }
+
+    #[test]
+    fn a_dialogue_that_goes_on_in_redis_is_taken_along_once() {
+        let store = MemoryStore::default();
+        let turn = Identity::Transcript("1".to_owned());
+        let token = claim(&store, &turn);
+        commit(&store, token, &turn, "screen");
+        assert!(store.take_dialogue(&key("one")).is_some());
+        assert!(store.take_dialogue(&key("one")).is_none());
+        assert!(store.find_receipt(&key("one"), &turn).is_some());
+    }
+}

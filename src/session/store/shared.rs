@@ -1,0 +1,97 @@
+//! Results that instances share through Redis: one of them works for all, under a short lease.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::Script;
+
+use super::redis::RedisStore;
+use super::{Store, StoreError, millis};
+
+/// How long one instance may work for the others before the next one tries.
+pub const WORK_MAX: Duration = Duration::from_secs(2);
+
+/// What Redis has of a shared result.
+#[derive(Debug)]
+pub enum Shared {
+    /// It, as it was put there.
+    Found(Vec<u8>),
+    /// Nothing: who asked is to work for all, and to tell by this token.
+    Ours(u64),
+    /// Nothing yet: another works on it.
+    Running,
+}
+
+static CLAIM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local kept = redis.call('GET', KEYS[1])
+        if not kept then
+            redis.call('SET', KEYS[1], 'w' .. ARGV[1], 'PX', ARGV[2])
+            return {'ours', ''}
+        end
+        if string.sub(kept, 1, 1) == 'w' then return {'running', ''} end
+        return {'found', string.sub(kept, 2)}
+        ",
+    )
+});
+
+static PUT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        if redis.call('GET', KEYS[1]) ~= 'w' .. ARGV[1] then return 0 end
+        if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+        else redis.call('SET', KEYS[1], 'r' .. ARGV[2], 'PX', ARGV[3]) end
+        return 1
+        ",
+    )
+});
+
+impl Store {
+    /// Looks for the result of this name, and takes it on to work for all where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim_shared(&self, name: &str) -> Result<Shared, StoreError> {
+        self.redis.claim_shared(name).await
+    }
+
+    /// Puts the result there for `ttl`; without one the next who asks works.
+    pub async fn put_shared(&self, name: &str, token: u64, result: Option<&[u8]>, ttl: Duration) {
+        // Whoever waits for it works for himself then.
+        self.redis
+            .put_shared(name, token, result, ttl)
+            .await
+            .unwrap_or_default();
+    }
+}
+
+impl RedisStore {
+    async fn claim_shared(&self, name: &str) -> Result<Shared, StoreError> {
+        let token: u64 = rand::random();
+        let mut call = CLAIM.prepare_invoke();
+        call.key(name).arg(token).arg(millis(WORK_MAX));
+        let (found, result): (String, Vec<u8>) = self.ask(&call).await?;
+        Ok(match found.as_str() {
+            "found" => Shared::Found(result),
+            "ours" => Shared::Ours(token),
+            _ => Shared::Running,
+        })
+    }
+
+    async fn put_shared(
+        &self,
+        name: &str,
+        token: u64,
+        result: Option<&[u8]>,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let mut call = PUT.prepare_invoke();
+        call.key(name)
+            .arg(token)
+            .arg(result.unwrap_or_default())
+            .arg(millis(ttl));
+        let _: i64 = self.ask(&call).await?;
+        Ok(())
+    }
+}
