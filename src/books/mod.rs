@@ -211,8 +211,16 @@ impl Books {
     }
 
     /// [`session_ends::insert_session_end`]
-    pub async fn insert_session_end(&self, end: &SessionEndRow<'_>) -> Result<bool, DbError> {
-        session_ends::insert_session_end(&self.brief().await?, end).await
+    pub async fn insert_session_end(
+        &self,
+        end: &SessionEndRow<'_>,
+        was_live: bool,
+    ) -> Result<bool, DbError> {
+        let mut client = self.brief().await?;
+        let transaction = client.transaction().await?;
+        let inserted = session_ends::insert_session_end(&transaction, end, was_live).await?;
+        transaction.commit().await?;
+        Ok(inserted)
     }
 
     /// [`outbox::claim_due`]

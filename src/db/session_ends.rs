@@ -1,9 +1,16 @@
 //! Finished sessions as aggregators report them.
 
-use deadpool_postgres::GenericClient;
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
 
 use super::DbError;
 use crate::phone::Msisdn;
+
+/// How long the end of a session that is known to be over is its repetition: as long as sessions are kept.
+const TOLD_AGAIN: Duration = Duration::from_secs(600);
+/// How long the end of a session that was going on is one that a repetition has overtaken: no dialogue is over so soon.
+const OVERTAKEN: Duration = Duration::from_secs(2);
 
 /// One report. The texts are kept as received.
 #[derive(Debug, Clone)]
@@ -24,19 +31,33 @@ pub struct SessionEndRow<'a> {
     pub error: Option<&'a str>,
 }
 
-/// Keeps a report; `false` when this session's was kept before, which then stays as it is.
+/// Keeps a report; `false` when it was kept before, which then stays as it is. Ids come again: `was_live` tells that the
+/// session went on until now, and so that an earlier end under its id is another's. In a transaction that ends with it.
 ///
 /// # Errors
 /// [`DbError`].
 pub async fn insert_session_end(
-    client: &impl GenericClient,
+    client: &Transaction<'_>,
     end: &SessionEndRow<'_>,
+    was_live: bool,
 ) -> Result<bool, DbError> {
+    let key = format!("session_end/{}/{}", end.aggregator, end.session);
+    client
+        .execute(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+            &[&key],
+        )
+        .await?;
+    let told_within = if was_live { OVERTAKEN } else { TOLD_AGAIN };
     let statement = client
         .prepare_cached(
             "insert into session_end (aggregator, session, msisdn, service_code, operator, outcome, hops,
                  duration_ms, cost, input, last_reply, error)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+             where not exists (
+                 select from session_end
+                 where aggregator = $1 and session = $2 and msisdn is not distinct from $3
+                   and at > clock_timestamp() - make_interval(secs => $13))",
         )
         .await?;
     let inserted = client
@@ -55,6 +76,7 @@ pub async fn insert_session_end(
                 &end.input,
                 &end.last_reply,
                 &end.error,
+                &told_within.as_secs_f64(),
             ],
         )
         .await?;

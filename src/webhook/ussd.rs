@@ -112,7 +112,7 @@ async fn close(app: &App, aggregator: &dyn Aggregator, end: &SessionEnd) -> Rend
         .filter(|_| !aggregator.session_is_unique());
     let key = SessionKey::new(name, &end.session, msisdn);
     let known = app.store.close(&key).await;
-    match keep(app, name, end).await {
+    match keep(app, name, end, known).await {
         Ok(new) => {
             if new {
                 metrics::counter!("sessions_ended_total", "aggregator" => name, "outcome" => end.outcome.word()).increment(1);
@@ -141,7 +141,12 @@ async fn status(app: &App, aggregator: &dyn Aggregator, session: &str) -> Render
     aggregator.encode_status(app.store.is_live(&key).await)
 }
 
-async fn keep(app: &App, aggregator: &str, end: &SessionEnd) -> Result<bool, DbError> {
+async fn keep(
+    app: &App,
+    aggregator: &str,
+    end: &SessionEnd,
+    was_live: bool,
+) -> Result<bool, DbError> {
     let row = SessionEndRow {
         aggregator,
         session: &end.session,
@@ -156,7 +161,7 @@ async fn keep(app: &App, aggregator: &str, end: &SessionEnd) -> Result<bool, DbE
         last_reply: end.last_reply.as_deref(),
         error: end.error.as_deref(),
     };
-    app.books.insert_session_end(&row).await
+    app.books.insert_session_end(&row, was_live).await
 }
 
 fn refuse(aggregator: &dyn Aggregator, bad: &BadCall) -> Rendered {
