@@ -137,7 +137,7 @@ pub async fn insert(
         .prepare_cached(
             "insert into outbox (reservation_id, kind, msisdn, text, expires_at)
              values ($1, $2, $3, $4, $5)
-             on conflict (reservation_id, kind, msisdn) where reservation_id is not null do nothing
+             on conflict (reservation_id, kind, msisdn, nth) where reservation_id is not null do nothing
              returning outbox_id",
         )
         .await?;
@@ -151,7 +151,7 @@ pub async fn insert(
     Ok(row.map(|row| row.get("outbox_id")))
 }
 
-/// Claims up to `limit` due rows for `lease`, and gives up those past their end. A row whose lease ended unanswered
+/// Claims up to `limit` due rows for `lease`, guests' before hosts' before reminders, and gives up those past their end. A row whose lease ended unanswered
 /// counts as an attempt that may have reached the phone; so does one that expires meanwhile, which stays `unknown`.
 ///
 /// Not inside a transaction: a claim holds against other processes only when committed.
@@ -169,7 +169,7 @@ pub async fn claim_due(
             "with due as materialized (
                  select outbox_id from outbox
                  where status in ('pending', 'sending', 'unknown') and due_at <= now()
-                 order by due_at limit $1 for update skip locked)
+                 order by priority, due_at limit $1 for update skip locked)
              update outbox set
                  status = case when expires_at > now() then 'sending' when status = 'pending' then 'dropped' else 'unknown' end,
                  reason = case when expires_at > now() then reason else 'expired' end,

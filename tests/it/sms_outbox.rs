@@ -149,6 +149,26 @@ async fn four_workers_never_claim_the_same_row() {
 }
 
 #[tokio::test]
+async fn after_an_outage_guests_come_before_hosts_and_reminders_last() {
+    let pool = database().await;
+    let client = pool.get().await.unwrap();
+    let expires_at = Utc::now() + TimeDelta::hours(6);
+    for kind in ["reminder_check_in", "host_booked", "booked"] {
+        let number = msisdn("+254700000001");
+        let inserted = outbox::insert(&client, None, kind, &number, "x", expires_at).await;
+        inserted.unwrap().unwrap();
+        // The later it was written, the longer the others have waited.
+        pass(&client, 60).await;
+    }
+    let mut kinds = Vec::new();
+    for _ in 0..3 {
+        let due = outbox::claim_due(&client, 1, LEASE).await.unwrap();
+        kinds.extend(due.claimed.into_iter().map(|claimed| claimed.kind));
+    }
+    assert_eq!(kinds, ["booked", "host_booked", "reminder_check_in"]);
+}
+
+#[tokio::test]
 async fn a_worker_that_outlived_its_lease_changes_nothing() {
     let pool = database().await;
     let client = pool.get().await.unwrap();
