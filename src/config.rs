@@ -16,7 +16,7 @@ use crate::smpp::{Link, LinkConfig, Links};
 use crate::sms::ids::Ids;
 use crate::sms::route::{Route, RouteConfig, Routes};
 use crate::sms::{self, Carrier, sandbox};
-use crate::ussd::{self, Account};
+use crate::ussd::{self, Account, Aggregator};
 use crate::webhook::address::Block;
 use crate::webhook::authentic;
 
@@ -485,15 +485,17 @@ impl Config {
                 "has a password too short to be unguessable: 16 characters at least",
             ));
         }
-        // An SMS provider's callbacks speak for no phone that waits for an answer; several of them sign instead.
-        let wanting = aggregator.is_some_and(|aggregator| {
-            let own = aggregator.has_credentials(&settings.options);
-            authentic::factors(settings, own) < FACTORS_MIN
-        });
+        let signed = || {
+            let secret = sms::find(name)?.settings().signs_with?;
+            self.sms.providers.get(name)?.find(secret)
+        };
+        let carries = |aggregator: &dyn Aggregator| aggregator.has_credentials(&settings.options);
+        let own = aggregator.is_some_and(carries) || signed().is_some();
+        let wanting = authentic::factors(settings, own) < FACTORS_MIN;
         if wanting {
             return Some((
                 "",
-                "needs a second proof of origin beside its token in production: allow or basic",
+                "needs a second proof of origin beside its token in production: allow, basic, or the secret of its signatures",
             ));
         }
         None
@@ -812,6 +814,15 @@ mod tests {
                 Some("second proof"),
             ),
             ("truroute", &format!(", {own}"), Some("second proof")),
+            // Who writes an SMS books and cancels by it: those who post them are no exception.
+            ("infobip", "", Some("second proof")),
+            ("infobip", ", allow: [192.0.2.0/24]", None),
+            ("jasmin", "", Some("second proof")),
+            (
+                "jasmin",
+                ", basic: [{ username: a, password: 0123456789abcdef }]",
+                None,
+            ),
         ] {
             let refused = production(name, more).err().map(|error| error.to_string());
             match expected {
@@ -825,6 +836,15 @@ mod tests {
             ))
             .is_ok()
         );
+        // A signature is a proof, if there is a secret to check it with.
+        let termii = |secret: &str| {
+            parse(&format!(
+                "environment: production\naggregators: {{ termii: {{ tokens: [{token}] }} }}\n\
+                 sms: {{ providers: {{ termii: {{ base_url: a, api_key: b{secret} }} }} }}\n"
+            ))
+        };
+        assert!(termii("").is_err());
+        termii(", secret_key: c").unwrap();
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl Provider for AfricasTalking {
             sender_needed: false,
             public_url_needed: false,
             polled: false,
+            signs_with: None,
         }
     }
 

@@ -37,6 +37,7 @@ impl Provider for Arkesel {
             sender_needed: true,
             public_url_needed: false,
             polled: false,
+            signs_with: None,
         }
     }
 

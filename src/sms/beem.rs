@@ -39,6 +39,7 @@ impl Provider for Beem {
             sender_needed: true,
             public_url_needed: false,
             polled: true,
+            signs_with: None,
         }
     }
 

@@ -34,6 +34,7 @@ impl Provider for Hubtel {
             sender_needed: true,
             public_url_needed: false,
             polled: true,
+            signs_with: None,
         }
     }
 

@@ -42,6 +42,7 @@ impl Provider for Infobip {
             sender_needed: true,
             public_url_needed: false,
             polled: false,
+            signs_with: None,
         }
     }
 

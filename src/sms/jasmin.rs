@@ -47,6 +47,7 @@ impl Provider for Jasmin {
             sender_needed: false,
             public_url_needed: false,
             polled: false,
+            signs_with: None,
         }
     }
 

@@ -50,6 +50,7 @@ impl Provider for Kannel {
             sender_needed: false,
             public_url_needed: false,
             polled: false,
+            signs_with: None,
         }
     }
 

@@ -140,6 +140,8 @@ pub struct Settings {
     pub public_url_needed: bool,
     /// It does not report by itself: [`Provider::encode_poll`] asks.
     pub polled: bool,
+    /// The setting with the secret that it signs webhooks with.
+    pub signs_with: Option<&'static str>,
 }
 
 /// The settings of an account at a provider, all kept secret, by names that the provider's file documents.

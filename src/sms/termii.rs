@@ -46,6 +46,7 @@ impl Provider for Termii {
             sender_needed: true,
             public_url_needed: false,
             polled: false,
+            signs_with: Some("secret_key"),
         }
     }
 

@@ -56,6 +56,7 @@ impl Provider for Twilio {
             sender_needed: true,
             public_url_needed: true,
             polled: false,
+            signs_with: Some("auth_token"),
         }
     }
 

@@ -55,6 +55,7 @@ impl Provider for Vonage {
             sender_needed: true,
             public_url_needed: false,
             polled: false,
+            signs_with: Some("signature_secret"),
         }
     }
 
