@@ -198,6 +198,7 @@ async fn kannel_takes_what_a_phone_writes_to_us_and_our_answer_back() {
         (statuses == ["delivered"]).then_some(())
     })
     .await;
+    network.app.stop().await;
 }
 
 #[tokio::test]
@@ -227,4 +228,5 @@ async fn letters_of_every_alphabet_pass_through_kannel_both_ways() {
     network.app.app.outbox.notify_one();
     network.shown("Karibu").await;
     network.shown("ucs-2 %120%12%0B%12%1D").await;
+    network.app.stop().await;
 }

@@ -47,6 +47,11 @@ impl Network {
         network
     }
 
+    /// Leaves nothing behind that others would have to share the database with.
+    async fn stop(self) {
+        self.app.stop().await;
+    }
+
     async fn nth(&self, kind: &str, before: usize) -> Value {
         self.smsc
             .eventually(kind, |lines| find(lines, kind, before))
@@ -185,6 +190,7 @@ async fn a_message_goes_out_over_smpp_and_its_receipt_comes_back() {
         (&json!("ሰላም"), &json!(8))
     );
     network.status(id, "delivered", None).await;
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -219,6 +225,7 @@ async fn a_long_message_goes_in_parts_that_a_phone_can_join() {
         .map(|part| part["udh"][0].as_str().unwrap()[8..].to_owned())
         .collect();
     assert_eq!(numbers, ["01", "02", "02"]);
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -243,6 +250,7 @@ async fn what_an_smsc_answers_decides_what_becomes_of_a_message() {
     network.orders(&json!({ "statuses": [10] }));
     let id = network.send("paused").await;
     network.status(id, "pending", Some("source_address")).await;
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -258,6 +266,7 @@ async fn a_message_whose_answer_never_came_is_in_doubt_until_its_receipt() {
         "short_message": "id:77 sub:001 dlvrd:001 submit date:2601010000 done date:2601010000 stat:DELIVRD err:000 text:",
     } }));
     network.status(id, "delivered", None).await;
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -270,6 +279,7 @@ async fn an_smsc_that_went_away_is_found_again() {
     network.nth("bind", 0).await;
     network.due_now(id).await;
     network.status(id, "delivered", None).await;
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -295,6 +305,7 @@ async fn a_wrong_password_pauses_the_route_and_is_shown_to_the_operator() {
     );
     let id = network.send("Nobody lets us in").await;
     network.status(id, "pending", Some("bind_refused")).await;
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -370,6 +381,7 @@ async fn parts_in_any_order_and_any_alphabet_are_one_message() {
         (network.inbound(text).await == 1).then_some(())
     })
     .await;
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -409,6 +421,7 @@ async fn what_makes_no_sense_is_refused_in_the_words_of_the_protocol() {
     let op1 = network.shown().await;
     assert_eq!(op1["refused"], cases.len());
     assert_eq!(op1["last_refusal"], "invalid field ussd_service_op");
+    network.stop().await;
 }
 
 #[tokio::test]
@@ -451,4 +464,5 @@ async fn a_room_is_booked_by_ussd_over_smpp() {
     // A late answer wakes nothing up.
     let (screen, op) = network.step(18, "1").await;
     assert_eq!(op, 17, "{screen}");
+    network.stop().await;
 }
