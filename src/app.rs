@@ -15,6 +15,7 @@ use crate::chance::Chance;
 use crate::config::Config;
 use crate::country::Country;
 use crate::db::DbError;
+use crate::doors::Doors;
 use crate::menu::Menu;
 use crate::menu::date::weekend;
 use crate::menu::input::Reader;
@@ -48,6 +49,8 @@ pub struct App {
     pub links: Links,
     /// Of each aggregator, by its name.
     pub accounts: BTreeMap<String, Account>,
+    /// How much of a screen each shows.
+    pub doors: Doors,
     /// What is said.
     pub menus: LiveMenus,
     /// Postgres, for the service's own upkeep.
@@ -138,6 +141,7 @@ impl App {
     ) -> App {
         App {
             accounts: config.accounts(),
+            doors: Doors::new(&config.screens),
             config,
             links: Links::new(),
             menus,

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_saphyr::options::PropertySyntax;
 
 use crate::country::Country;
+use crate::doors::DoorConfig;
 use crate::smpp::{Link, LinkConfig, Links};
 use crate::sms::ids::Ids;
 use crate::sms::route::{Route, RouteConfig, Routes};
@@ -52,9 +53,9 @@ pub struct Config {
     pub care_phone: String,
     /// The short codes that lead to the booking flow, e.g. `*384*7#`.
     pub service_codes: Vec<String>,
-    /// Septets of the shortest screen among the operators reached. Default 160.
-    #[serde(default = "default_screen_septets")]
-    pub screen_septets: usize,
+    /// How much of a screen the operators show, where it is not what the aggregators document, at most 160 septets.
+    #[serde(default)]
+    pub screens: Vec<DoorConfig>,
     /// A folder of menus to use instead of the ones inside the binary.
     pub menus: Option<PathBuf>,
     /// Postgres.
@@ -293,9 +294,6 @@ fn default_private() -> SocketAddr {
 fn default_country() -> String {
     "KE".to_owned()
 }
-fn default_screen_septets() -> usize {
-    160
-}
 fn default_pool() -> usize {
     8
 }
@@ -386,8 +384,8 @@ impl Config {
         {
             return fault("service_codes", "needs at least one like *384*7#");
         }
-        if !(80..=182).contains(&self.screen_septets) {
-            return fault("screen_septets", "is between 80 and 182");
+        if let Some(why) = self.screens.iter().find_map(DoorConfig::unsound) {
+            return fault("screens", &why);
         }
         if !(1..=200).contains(&self.database.pool) {
             return fault("database.pool", "is between 1 and 200");

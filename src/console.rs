@@ -43,7 +43,7 @@ pub async fn aggregators(app: Data<App>) -> HttpResponse {
         Some(Aggregator {
             name,
             urls: urls.collect(),
-            septets_max: aggregator.septets_max().min(app.config.screen_septets),
+            septets_max: app.doors.find(name, None).septets_max,
             smpp: None,
             seen: app.traffic.seen(name),
         })
@@ -51,7 +51,7 @@ pub async fn aggregators(app: Data<App>) -> HttpResponse {
     let links = app.links.iter().map(|(name, link)| Aggregator {
         name,
         urls: Vec::new(),
-        septets_max: Smpp.septets_max().min(app.config.screen_septets),
+        septets_max: app.doors.find(Smpp.name(), None).septets_max,
         smpp: Some(link.health()),
         seen: app.traffic.seen(name),
     });

@@ -28,7 +28,7 @@
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
 //! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
-//! - [`service`], [`app`], [`config`]: starting, stopping, settings.
+//! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
 //! - [`embedded`]: the private Postgres and Redis of the demo and the tests.
 //! - [`simulator`]: a phone, in the browser and in the terminal, that speaks the real wire formats.
 //!
@@ -47,6 +47,7 @@ pub mod config;
 pub mod console;
 pub mod country;
 pub mod db;
+pub mod doors;
 pub mod embedded;
 pub mod health;
 pub mod jobs;

@@ -25,6 +25,7 @@ use crate::db::migrate::migrate;
 use crate::db::outbox;
 use crate::db::partitions::{MONTHS_AHEAD, ensure_months, fill_nights};
 use crate::db::pool::{PoolSettings, pool};
+use crate::doors::Doors;
 use crate::health::Readiness;
 use crate::menu::files::{self, Sources};
 use crate::phone::Msisdn;
@@ -73,8 +74,9 @@ pub struct Service {
 /// A menu with findings, an address that is taken, a URL that cannot be read.
 pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Result<Service> {
     install_tls();
+    let doors = Doors::new(&config.screens);
     let menus = Sources::read(config.menus.as_deref())
-        .and_then(|sources| LiveMenus::new(sources, config.screen_septets, clock.now()))
+        .and_then(|sources| LiveMenus::new(sources, doors.kinds(), clock.now()))
         .context("the menus cannot go live")?;
     let pool = pool(
         &urls.database,

@@ -1,10 +1,14 @@
 //! `reserveflow menus …`
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::Local;
 use clap::{Args, Subcommand, ValueEnum};
+use reserveflow::doors::Doors;
+use reserveflow::menu::door::{Door, SEPTETS_USUAL};
+use reserveflow::menu::files::{Found, MenuError};
 use reserveflow::menu::sample::Sample;
 use reserveflow::menu::{Menu, files, graph, rehearse};
 use reserveflow::sms::gsm7;
@@ -15,9 +19,12 @@ pub(crate) enum MenusCommand {
     Check {
         /// The folder of the menu files; the ones inside this program if not given.
         folder: Option<PathBuf>,
-        /// Septets of the shortest screen among the operators reached.
-        #[arg(long, default_value_t = 160)]
-        septets: usize,
+        /// Septets of the only screen to prove it for; what every aggregator shows if not given.
+        #[arg(long)]
+        septets: Option<usize>,
+        /// How to say what is found.
+        #[arg(long, value_enum, default_value = "picture")]
+        format: Findings,
     },
     /// Draw the flow.
     Graph {
@@ -59,9 +66,17 @@ pub(crate) struct MenuArgs {
     /// The folder of the menu files; the ones inside this program if not given.
     #[arg(long = "menus", value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Septets of the shortest screen among the operators reached.
-    #[arg(long, default_value_t = 160)]
+    /// Septets of the screen to show it on.
+    #[arg(long, default_value_t = SEPTETS_USUAL)]
     septets: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Findings {
+    /// Each with its line, for people.
+    Picture,
+    /// One object, for editors and other programs.
+    Json,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,18 +87,38 @@ pub(crate) enum Picture {
 
 pub(crate) fn run(command: MenusCommand) -> ExitCode {
     let (folder, septets) = match &command {
-        MenusCommand::Check { folder, septets } => (folder, *septets),
+        MenusCommand::Check {
+            folder, septets, ..
+        } => (folder, *septets),
         MenusCommand::Graph { menu, .. }
         | MenusCommand::Preview { menu, .. }
-        | MenusCommand::Test { menu, .. } => (&menu.folder, menu.septets),
+        | MenusCommand::Test { menu, .. } => (&menu.folder, Some(menu.septets)),
     };
-    let menu = match files::read(folder.as_deref(), septets) {
-        Ok((menu, _)) => menu,
+    let doors = septets.map_or_else(
+        || Doors::new(&[]).kinds(),
+        |septets| vec![Door::new("this phone", septets)],
+    );
+    let read = files::read(folder.as_deref(), &doors).map(|(menu, _)| menu);
+    if let MenusCommand::Check {
+        format: Findings::Json,
+        ..
+    } = command
+    {
+        println!("{}", json(&read));
+        return if read.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let menu = match read {
+        Ok(menu) => menu,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
     };
+    let door = &doors[0];
     match command {
         MenusCommand::Check { .. } => {
             let (name, screens, languages) = (
@@ -91,9 +126,11 @@ pub(crate) fn run(command: MenusCommand) -> ExitCode {
                 menu.flow.screens.len(),
                 menu.flow.languages.join(", "),
             );
+            let sizes: BTreeSet<_> = doors.iter().map(|door| door.septets_max).collect();
+            let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
             println!(
-                "{name}: {screens} screens in {languages}, none longer than {} septets, nothing to find",
-                menu.septets_max
+                "{name}: {screens} screens in {languages}, each proven for {} septets, nothing to find",
+                sizes.join(", ")
             );
             ExitCode::SUCCESS
         }
@@ -116,14 +153,39 @@ pub(crate) fn run(command: MenusCommand) -> ExitCode {
             lang,
             longest,
             ..
-        } => preview(&menu, &screen, &lang, longest),
+        } => preview(&menu, door, &screen, &lang, longest),
         MenusCommand::Test {
             scripts, rewrite, ..
-        } => test(&menu, &scripts, rewrite),
+        } => test(&menu, door, &scripts, rewrite),
     }
 }
 
-fn preview(menu: &Menu, screen: &str, language: &str, longest: bool) -> ExitCode {
+/// `{"proven": false, "findings": [{"file", "line", "column", "kind", "message", "hint"}]}`. A file that cannot be read has
+/// no place.
+fn json(read: &Result<Menu, MenuError>) -> serde_json::Value {
+    let findings = match read {
+        Ok(_) => Vec::new(),
+        Err(MenuError::Unreadable { path, why }) => {
+            vec![serde_json::json!({ "file": path, "kind": "syntax", "message": why })]
+        }
+        Err(MenuError::Findings(found)) => found
+            .iter()
+            .map(|Found { path, finding, .. }| {
+                serde_json::json!({
+                    "file": path,
+                    "line": finding.line,
+                    "column": finding.column,
+                    "kind": finding.code,
+                    "message": finding.message,
+                    "hint": finding.hint,
+                })
+            })
+            .collect(),
+    };
+    serde_json::json!({ "proven": read.is_ok(), "findings": findings })
+}
+
+fn preview(menu: &Menu, door: &Door, screen: &str, language: &str, longest: bool) -> ExitCode {
     if menu.flow.screen(screen).is_none() {
         eprintln!("there is no screen '{screen}'");
         return ExitCode::FAILURE;
@@ -144,7 +206,7 @@ fn preview(menu: &Menu, screen: &str, language: &str, longest: bool) -> ExitCode
     // Somebody has come here from somewhere: the navigation line shows.
     state.history = vec![menu.flow.screens[menu.flow.start].name.clone(); 2];
     loop {
-        let page = menu.page(&state, &sample.given(today));
+        let page = menu.page(&state, &sample.given(today), door);
         let septets = gsm7::septets(&page.text).unwrap_or_default();
         let width = page
             .text
@@ -159,20 +221,20 @@ fn preview(menu: &Menu, screen: &str, language: &str, longest: bool) -> ExitCode
         }
         println!(
             "+{rule}+ {septets} of {} septets{}",
-            menu.septets_max,
+            door.septets_max,
             if page.ends { ", the end" } else { "" }
         );
-        if !page.has_more() {
+        if !page.has_more {
             return ExitCode::SUCCESS;
         }
         state.pages.push(page.next);
     }
 }
 
-fn test(menu: &Menu, scripts: &[PathBuf], rewrite: bool) -> ExitCode {
+fn test(menu: &Menu, door: &Door, scripts: &[PathBuf], rewrite: bool) -> ExitCode {
     let (mut passed, mut failed) = (0, 0);
     for path in scripts.iter().flat_map(|path| listed(path)) {
-        match rehearse_file(menu, &path, rewrite) {
+        match rehearse_file(menu, door, &path, rewrite) {
             Ok(()) => passed += 1,
             Err(why) => {
                 failed += 1;
@@ -202,9 +264,9 @@ fn listed(path: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn rehearse_file(menu: &Menu, path: &Path, rewrite: bool) -> Result<(), String> {
+fn rehearse_file(menu: &Menu, door: &Door, path: &Path, rewrite: bool) -> Result<(), String> {
     let script = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let played = rehearse::play(menu, &script).map_err(|error| error.to_string())?;
+    let played = rehearse::play(menu, &script, door).map_err(|error| error.to_string())?;
     if rewrite {
         return std::fs::write(path, played).map_err(|error| error.to_string());
     }

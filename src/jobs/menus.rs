@@ -133,14 +133,14 @@ fn watch(folder: &Path, changed: &Arc<Notify>) -> Option<RecommendedWatcher> {
 /// # Errors
 /// [`DbError`]: they cannot be kept for the other instances, and do not go live.
 pub async fn reload(app: &App) -> Result<(), DbError> {
-    let (folder, septets_max) = (app.config.menus.clone(), app.config.screen_septets);
+    let (folder, doors) = (app.config.menus.clone(), app.doors.kinds());
     let live = app.menus.current().version.clone();
     let read = move || -> Result<Option<(Sources, Menus)>, MenuError> {
         let sources = Sources::read(folder.as_deref())?;
         if sources.version() == live {
             return Ok(None);
         }
-        let menus = sources.load(septets_max)?;
+        let menus = sources.load(&doors)?;
         Ok(Some((sources, menus)))
     };
     let read = spawn_blocking(read)

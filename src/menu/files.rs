@@ -8,6 +8,7 @@ use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::door::Door;
 use super::finding::Finding;
 use super::language::Language;
 use super::link::Called;
@@ -41,24 +42,43 @@ pub enum MenuError {
         /// Why.
         why: String,
     },
-    /// Each finding as a picture of its line.
-    #[error("{}", pictures.join("\n\n"))]
-    Findings {
-        /// In the order of the files.
-        pictures: Vec<String>,
-    },
+    /// Everything wrong, in the order of the files; shown as a picture of each line.
+    #[error("{}", pictures(.0).join("\n\n"))]
+    Findings(Vec<Found>),
+}
+
+/// A finding in its file.
+pub struct Found {
+    /// The file.
+    pub path: String,
+    /// What is wrong in it.
+    pub finding: Finding,
+    source: String,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.finding.draw(&self.path, &self.source))
+    }
+}
+
+fn pictures(found: &[Found]) -> Vec<String> {
+    found
+        .iter()
+        .map(|found| found.finding.draw(&found.path, &found.source))
+        .collect()
 }
 
 /// The most bytes of all menu files together, and the most files.
 const BYTES_MAX: u64 = 8 * 1024 * 1024;
 const FILES_MAX: usize = 500;
 
-/// Reads and checks every menu file, from `folder` or from inside the binary.
+/// Reads and checks every menu file, from `folder` or from inside the binary, for these doors.
 ///
 /// # Errors
 /// [`MenuError`] with everything that is wrong.
-pub fn read(folder: Option<&Path>, septets_max: usize) -> Result<(Menu, Messages), MenuError> {
-    let menus = Sources::read(folder)?.load(septets_max)?;
+pub fn read(folder: Option<&Path>, doors: &[Door]) -> Result<(Menu, Messages), MenuError> {
+    let menus = Sources::read(folder)?.load(doors)?;
     Ok((menus.menu, menus.messages))
 }
 
@@ -136,44 +156,33 @@ impl Sources {
         Version(digest[..16].iter().map(|b| format!("{b:02x}")).collect())
     }
 
-    /// Checks everything and makes it ready to be spoken.
+    /// Checks everything for these doors and makes it ready to be spoken.
     ///
     /// # Errors
     /// [`MenuError`] with everything that is wrong.
-    pub fn load(&self, septets_max: usize) -> Result<Menus, MenuError> {
+    pub fn load(&self, doors: &[Door]) -> Result<Menus, MenuError> {
         let languages = self.languages()?;
-        let (translations, mut pictures) =
-            self.parsed(self.below(TRANSLATIONS), Translation::parse);
+        let (translations, mut found) = self.parsed(self.below(TRANSLATIONS), Translation::parse);
         let (called, unreadable) = self.parsed(self.called(), Called::parse);
-        pictures.extend(unreadable);
-        if !pictures.is_empty() {
-            return Err(MenuError::Findings { pictures });
+        found.extend(unreadable);
+        if !found.is_empty() {
+            return Err(MenuError::Findings(found));
         }
-        let flow = load_whole(
-            self.source(FLOW)?,
-            called,
-            &translations,
-            &languages,
-            septets_max,
-        )
-        .map_err(|findings| self.draw(&findings, FLOW));
+        let flow = load_whole(self.source(FLOW)?, called, &translations, &languages, doors)
+            .map_err(|findings| self.found(findings, FLOW));
         let messages = Messages::load_translated(self.source(MESSAGES)?, &translations, &languages)
-            .map_err(|findings| self.draw(&findings, MESSAGES));
+            .map_err(|findings| self.found(findings, MESSAGES));
         match (flow, messages) {
             (Ok(flow), Ok(messages)) => Ok(Menus {
                 version: self.version(),
-                menu: Menu {
-                    flow,
-                    languages,
-                    septets_max,
-                },
+                menu: Menu { flow, languages },
                 messages,
             }),
             (flow, messages) => {
-                for drawn in [flow.err(), messages.err()].into_iter().flatten() {
-                    pictures.extend(drawn?);
+                for more in [flow.err(), messages.err()].into_iter().flatten() {
+                    found.extend(more?);
                 }
-                Err(MenuError::Findings { pictures })
+                Err(MenuError::Findings(found))
             }
         }
     }
@@ -184,20 +193,24 @@ impl Sources {
             .collect()
     }
 
-    /// Every one of these files that can be read, and pictures of what is wrong with the others.
+    /// Every one of these files that can be read, and what is wrong with the others.
     fn parsed<'a, T>(
         &'a self,
         files: impl Iterator<Item = (&'a str, &'a str)>,
         parse: impl Fn(&str, &str) -> Result<T, Finding>,
-    ) -> (Vec<T>, Vec<String>) {
-        let (mut parsed, mut pictures) = (Vec::new(), Vec::new());
+    ) -> (Vec<T>, Vec<Found>) {
+        let (mut parsed, mut found) = (Vec::new(), Vec::new());
         for (name, source) in files {
             match parse(name, source) {
                 Ok(file) => parsed.push(file),
-                Err(finding) => pictures.push(finding.draw(&self.path(name), source)),
+                Err(finding) => found.push(Found {
+                    path: self.path(name),
+                    finding,
+                    source: source.to_owned(),
+                }),
             }
         }
-        (parsed, pictures)
+        (parsed, found)
     }
 
     /// The flow files beside the one that is dialled.
@@ -206,15 +219,17 @@ impl Sources {
             .filter(|(name, _)| ![FLOW, MESSAGES, GLOSSARY].contains(name))
     }
 
-    /// Each finding drawn in the file that it is in: a translation, or else `own`.
-    fn draw(&self, findings: &[Finding], own: &str) -> Result<Vec<String>, MenuError> {
-        findings
-            .iter()
-            .map(|finding| {
-                let name = finding.file.as_deref().unwrap_or(own);
-                Ok(finding.draw(&self.path(name), self.source(name)?))
+    /// Each finding with the file that it is in: a translation, a called flow, or else `own`.
+    fn found(&self, findings: Vec<Finding>, own: &str) -> Result<Vec<Found>, MenuError> {
+        let placed = findings.into_iter().map(|finding| {
+            let name = finding.file.as_deref().unwrap_or(own);
+            Ok(Found {
+                path: self.path(name),
+                source: self.source(name)?.to_owned(),
+                finding,
             })
-            .collect()
+        });
+        placed.collect()
     }
 
     /// The files of a folder of the menus, in order of name; of the menus themselves if it is empty.
@@ -335,14 +350,18 @@ mod tests {
     fn what_is_missing_or_no_text_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let why = |what: Result<Menus, MenuError>| what.unwrap_err().to_string();
-        let load = || Sources::read(Some(folder.path())).and_then(|found| found.load(160));
+        let load = || {
+            Sources::read(Some(folder.path()))
+                .and_then(|found| found.load(&[Door::new("any", 160)]))
+        };
         assert!(why(load()).contains("booking.yaml: there is no such file"));
         std::fs::write(folder.path().join(FLOW), b"flow: \xff").unwrap();
         assert!(why(load()).contains("booking.yaml: stream did not contain valid UTF-8"));
         let nowhere = folder.path().join("nowhere");
         assert!(
-            why(Sources::read(Some(&nowhere)).and_then(|found| found.load(160)))
-                .contains("nowhere")
+            why(Sources::read(Some(&nowhere))
+                .and_then(|found| found.load(&[Door::new("any", 160)])))
+            .contains("nowhere")
         );
     }
 }

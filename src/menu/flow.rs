@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::action::{self, Action};
+use super::door::DoorKeys;
 use super::source::Word;
 use super::template::{Path, Template};
 use super::value::{RecordType, Type, Value};
@@ -25,6 +26,8 @@ pub struct Flow {
     pub after_wrong: Option<(u8, usize)>,
     /// The screen that takes what was dialled behind the short code, where the first screen does not.
     pub dial: Option<usize>,
+    /// The keys that it changes.
+    pub keys: DoorKeys,
     /// Every declared variable.
     pub variables: Vec<(String, Type)>,
     /// In the order of the file.

@@ -2,6 +2,7 @@
 
 use super::action;
 use super::check;
+use super::door::{Door, DoorKeys, Keys};
 use super::finding::{Finding, did_you_mean};
 use super::flow::{
     Ask, Choice, Flow, Input, Kind, List, Resume, Run, Screen, Setting, Target, Texts,
@@ -20,16 +21,12 @@ pub const DRAFT: &str = "draft";
 
 const LIST_PER_PAGE: u8 = 4;
 
-/// Reads and checks a flow file against the languages it may speak and the most septets of a screen.
+/// Reads and checks a flow file against the languages it may speak and the doors that it stands behind.
 ///
 /// # Errors
 /// Everything that is wrong with it; at least one finding.
-pub fn load(
-    source: &str,
-    languages: &[Language],
-    septets_max: usize,
-) -> Result<Flow, Vec<Finding>> {
-    load_whole(source, Vec::new(), &[], languages, septets_max)
+pub fn load(source: &str, languages: &[Language], doors: &[Door]) -> Result<Flow, Vec<Finding>> {
+    load_whole(source, Vec::new(), &[], languages, doors)
 }
 
 /// The same with the flows that it calls, and further languages from files of their own.
@@ -41,7 +38,7 @@ pub fn load_whole(
     mut called: Vec<Called>,
     translations: &[Translation],
     languages: &[Language],
-    septets_max: usize,
+    doors: &[Door],
 ) -> Result<Flow, Vec<Finding>> {
     let mut main: FlowFile =
         serde_saphyr::from_str(source).map_err(|error| vec![Finding::syntax(&error)])?;
@@ -55,13 +52,14 @@ pub fn load_whole(
     let mut loader = Loader {
         file: &file,
         languages,
+        doors,
         findings: Vec::new(),
     };
     let flow = loader.flow();
     let mut findings = loader.findings;
     match flow {
         Some(mut flow) if findings.is_empty() => {
-            findings = check::findings(&flow, languages, septets_max);
+            findings = check::findings(&flow, languages, doors);
             if findings.is_empty() {
                 flow.bound_texts();
                 Ok(flow)
@@ -76,6 +74,7 @@ pub fn load_whole(
 struct Loader<'a> {
     file: &'a FlowFile,
     languages: &'a [Language],
+    doors: &'a [Door],
     findings: Vec<Finding>,
 }
 
@@ -115,6 +114,7 @@ impl Loader<'_> {
                 format!("more than {SCREENS_MAX} screens"),
             ));
         }
+        let keys = self.keys();
         let variables = self.variables();
         let screens: Vec<Screen> = file
             .screens
@@ -154,9 +154,50 @@ impl Loader<'_> {
             resume,
             after_wrong,
             dial,
+            keys,
             variables,
             index,
             screens,
+        })
+    }
+
+    fn keys(&mut self) -> DoorKeys {
+        let file = &self.file.keys;
+        let word = |key: &Option<Word>| key.as_ref().map(|word| word.value.clone());
+        let keys = DoorKeys {
+            back: word(&file.back),
+            home: word(&file.home),
+            more: word(&file.more),
+            previous: word(&file.previous),
+        };
+        let words = [&file.back, &file.home, &file.more, &file.previous];
+        for door in self.doors {
+            if let Some(bad) = door.keys.over(keys.over(Keys::default())).unsound() {
+                let mut words = words.into_iter().flatten();
+                let at = words.find(|word| word.value == bad);
+                let message = format!("behind {}, '{bad}' cannot lead around", door.name);
+                self.find(
+                    Finding::at("key", at.unwrap_or(&self.file.flow), message)
+                        .hint("0 to 999 or 00, each once"),
+                );
+            }
+        }
+        keys
+    }
+
+    /// The door behind which this key turns a page or leads home.
+    fn door_of(&self, key: &str) -> Option<&Door> {
+        let file = &self.file.keys;
+        let own = |key: &Option<Word>, usual: &str| {
+            key.as_ref().map_or(usual, |word| &word.value).to_owned()
+        };
+        let usual = Keys::default();
+        self.doors.iter().find(|door| {
+            let leads =
+                |changed: &Option<String>, own: String| *changed.as_ref().unwrap_or(&own) == key;
+            leads(&door.keys.home, own(&file.home, usual.home))
+                || leads(&door.keys.more, own(&file.more, usual.more))
+                || leads(&door.keys.previous, own(&file.previous, usual.previous))
         })
     }
 
@@ -266,6 +307,18 @@ impl Loader<'_> {
             .and_then(|list| self.list(name, screen, list, to?));
         if let Some(list) = &list {
             self.numbers_are_free(screen, list.at_most);
+            let taken = (1..=list.at_most).find_map(|number| {
+                let door = self.door_of(&number.to_string())?;
+                Some((number, door.name.clone()))
+            });
+            if let Some((number, door)) = taken {
+                let message =
+                    format!("'{number}' leads around behind {door} and is a number of the list");
+                self.find(
+                    Finding::at("key", &list.at, message)
+                        .hint(format!("write 'at_most: {}' beside 'list'", number - 1)),
+                );
+            }
         }
         if screen.options.0.is_empty() && screen.input.is_none() && screen.list.is_none() {
             self.find(
@@ -308,17 +361,15 @@ impl Loader<'_> {
     }
 
     fn choice(&mut self, key: &Word, option: &OptionFile) -> Option<Choice> {
-        let number = key.value.parse::<u8>();
-        let plain = number.is_ok_and(|number| number < 98 && key.value == number.to_string());
-        if !plain {
-            self.find(
-                Finding::at(
-                    "key",
-                    key,
-                    format!("'{}' cannot be an option's key", key.value),
-                )
-                .hint("0 to 97; 00, 98 and 99 are home, more and previous"),
-            );
+        let number = key.value.parse::<u16>();
+        let plain = number.is_ok_and(|number| number < 1000 && key.value == number.to_string());
+        let taken = self.door_of(&key.value).map(|door| door.name.clone());
+        if let Some(door) = taken {
+            let message = format!("'{}' leads around behind {door}", key.value);
+            self.find(Finding::at("key", key, message).hint("take another"));
+        } else if !plain {
+            let message = format!("'{}' cannot be an option's key", key.value);
+            self.find(Finding::at("key", key, message).hint("0 to 999"));
         }
         let mut set = Vec::new();
         for (name, word) in &option.set.0 {

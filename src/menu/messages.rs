@@ -55,8 +55,8 @@ pub enum Message {
 
 /// One SMS of one part.
 const SMS: usize = 160;
-/// One USSD screen on any operator.
-const SCREEN: usize = 160;
+/// One USSD screen on any operator: they cannot go on over a second page. Nalo shows the least.
+const SCREEN: usize = 120;
 /// A line of an SMS with several.
 const LINE: usize = 72;
 /// As long as the fields of a quote that hold them.

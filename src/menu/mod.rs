@@ -4,6 +4,7 @@
 pub mod action;
 mod check;
 pub mod date;
+pub mod door;
 pub mod files;
 pub mod finding;
 pub mod flow;
@@ -48,8 +49,6 @@ pub struct Menu {
     pub flow: Flow,
     /// Every language on file.
     pub languages: Vec<Language>,
-    /// No screen is longer than this; what the checks were made for.
-    pub septets_max: usize,
 }
 
 impl Menu {

@@ -17,6 +17,8 @@ use chrono::NaiveDate;
 
 use super::Menu;
 use super::action::{self, Action};
+use super::door::Door;
+use super::flow::RUNS_MAX;
 use super::input::Reader;
 use super::sample::Sample;
 use super::step::{State, Step, World};
@@ -27,8 +29,6 @@ use crate::country::COUNTRIES;
 const INDENT: &str = "    ";
 /// What follows the last screen of a dialogue.
 const END: &str = "= END";
-/// The most pieces of work between two screens.
-const RUNS_MAX: usize = 8;
 
 /// A line that cannot be played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,9 +45,10 @@ pub struct BadScript {
 ///
 /// # Errors
 /// [`BadScript`] for a line that is no step.
-pub fn play(menu: &Menu, script: &str) -> Result<String, BadScript> {
+pub fn play(menu: &Menu, script: &str, door: &Door) -> Result<String, BadScript> {
     let mut stage = Stage {
         menu,
+        door,
         today: today(),
         language: menu.flow.languages[0].clone(),
         state: None,
@@ -79,6 +80,7 @@ fn today() -> NaiveDate {
 
 struct Stage<'a> {
     menu: &'a Menu,
+    door: &'a Door,
     today: NaiveDate,
     language: String,
     state: Option<State>,
@@ -129,6 +131,7 @@ impl Stage<'_> {
         let world = World {
             given: &given,
             reader: &reader,
+            door: self.door,
         };
         let mut step = self.menu.answer(&mut state, answer, &world);
         for _ in 0..RUNS_MAX {
@@ -156,7 +159,9 @@ impl Stage<'_> {
         let Some(state) = &self.state else {
             return Vec::new();
         };
-        let page = self.menu.page(state, &Sample::Usual.given(self.today));
+        let page = self
+            .menu
+            .page(state, &Sample::Usual.given(self.today), self.door);
         let mut lines: Vec<_> = page
             .text
             .lines()

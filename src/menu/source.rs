@@ -23,6 +23,8 @@ pub struct FlowFile {
     pub resume: Option<ResumeFile>,
     pub after_wrong: Option<AfterWrongFile>,
     pub dial: Option<Word>,
+    #[serde(default)]
+    pub keys: KeysFile,
     pub variables: Map<Word>,
     pub screens: Map<ScreenFile>,
 }
@@ -34,6 +36,17 @@ pub struct FlowFile {
 pub struct ResumeFile {
     pub screen: Word,
     pub needs: Vec<Word>,
+}
+
+/// The answers that lead around instead of on.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "menus/README.md describes each")]
+pub struct KeysFile {
+    pub back: Option<Word>,
+    pub home: Option<Word>,
+    pub more: Option<Word>,
+    pub previous: Option<Word>,
 }
 
 /// Where a caller is taken who is lost.

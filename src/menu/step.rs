@@ -4,19 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Menu;
 use super::action::Action;
+use super::door::Door;
 use super::flow::{Ask, Choice, Flow, Input, Kind, List, Setting, Target};
 use super::input::{Reader, key};
 use super::language::Wrong;
 use super::value::{Type, Value, Values};
 
-/// The answer that goes back one screen.
-pub const BACK: &str = "0";
-/// The answer that goes to the first screen.
-pub const HOME: &str = "00";
-/// The answer that turns to the next page.
-pub const MORE: &str = "98";
-/// The answer that turns to the previous page.
-pub const PREVIOUS: &str = "99";
 /// How many screens back a dialogue remembers.
 pub(super) const HISTORY_MAX: usize = 20;
 
@@ -56,6 +49,8 @@ pub struct World<'a> {
     pub given: &'a Values,
     /// How to read what is typed.
     pub reader: &'a Reader<'a>,
+    /// Where the caller stands.
+    pub door: &'a Door,
 }
 
 impl Menu {
@@ -97,6 +92,7 @@ impl Menu {
     /// What to keep of a dialogue so that it can be offered later. `None` while there is nothing to go on with.
     pub fn draft(&self, state: &State) -> Option<State> {
         let resume = self.flow.resume.as_ref()?;
+        ask(&self.flow, &state.screen)?;
         let beside = [
             Some(resume.screen),
             self.flow.after_wrong.map(|(_, lost)| lost),
@@ -160,30 +156,28 @@ impl Menu {
     pub fn answer(&self, state: &mut State, typed: &str, world: &World<'_>) -> Step {
         let flow = &self.flow;
         let Some((screen, ask)) = ask(flow, &state.screen) else {
-            return self.enter(state, Target::Screen(flow.start));
+            return self.turn(state, &key(typed), world);
         };
         let typed_key = key(typed);
         if let Some(choice) = chosen(ask, flow.language(&state.language), typed, &typed_key) {
             return self.choose(state, choice, world);
         }
-        match typed_key.as_str() {
-            BACK => return self.back(state),
-            HOME => return self.enter(state, Target::Screen(flow.start)),
-            MORE if self.page(state, world.given).has_more() => {
-                let next = self.page(state, world.given).next;
-                state.pages.push(next);
-                state.notice = None;
-                return Step::Show;
-            }
-            PREVIOUS if state.pages.len() > 1 => {
-                state.pages.pop();
-                state.notice = None;
-                return Step::Show;
-            }
-            _ => {}
+        let keys = self.keys(world.door);
+        let typed_key = typed_key.as_str();
+        if typed_key == keys.back {
+            return self.back(state, keys.back);
+        }
+        if typed_key == keys.home {
+            return self.enter(state, Target::Screen(flow.start));
+        }
+        if typed_key == keys.more && self.next_page(state, world) {
+            return Step::Show;
+        }
+        if typed_key == keys.previous && state.pages.len() > 1 {
+            return self.page_before(state);
         }
         if let Some(list) = &ask.list
-            && let Some(picked) = picked(state, list, &typed_key)
+            && let Some(picked) = picked(state, list, typed_key)
         {
             state.values.insert(list.pick.clone(), picked);
             return self.leave(state, screen, list.to);
@@ -198,6 +192,33 @@ impl Menu {
             },
             None => self.wrong(state, Wrong::Option, None),
         }
+    }
+
+    /// The pages of a last screen that is longer than the door's. Whatever is typed turns to the next.
+    fn turn(&self, state: &mut State, typed_key: &str, world: &World<'_>) -> Step {
+        let keys = self.keys(world.door);
+        if typed_key == keys.previous && state.pages.len() > 1 {
+            return self.page_before(state);
+        }
+        if typed_key != keys.home && self.next_page(state, world) {
+            return Step::Show;
+        }
+        self.enter(state, Target::Screen(self.flow.start))
+    }
+
+    fn next_page(&self, state: &mut State, world: &World<'_>) -> bool {
+        let page = self.page(state, world.given, world.door);
+        if page.has_more {
+            state.pages.push(page.next);
+            state.notice = None;
+        }
+        page.has_more
+    }
+
+    fn page_before(&self, state: &mut State) -> Step {
+        state.pages.pop();
+        state.notice = None;
+        Step::Show
     }
 
     /// The way on after an action has ended.
@@ -309,13 +330,13 @@ impl Menu {
         Step::Show
     }
 
-    /// Past screens on which `0` means something else: from there nobody could go further back.
-    fn back(&self, state: &mut State) -> Step {
+    /// Past screens on which this key means something else: from there nobody could go further back.
+    fn back(&self, state: &mut State, back: &str) -> Step {
         while let Some(name) = state.history.pop() {
             let Some((to, ask)) = ask(&self.flow, &name) else {
                 continue;
             };
-            if ask.options.iter().all(|choice| choice.key != BACK) {
+            if ask.options.iter().all(|choice| choice.key != back) {
                 return self.enter(state, Target::Screen(to));
             }
         }

@@ -21,15 +21,17 @@ use chrono::NaiveDate;
 
 use super::Menu;
 use super::action::Action;
+use super::door::{Door, SEPTETS_USUAL};
 use super::files;
 use super::flow::{Ask, Kind, RUNS_MAX};
 use super::input::Reader;
 use super::language::Language;
 use super::load::{load, load_whole};
-use super::step::{BACK, State, Step, World};
+use super::step::{State, Step, World};
 use super::translation::Translation;
 use super::value::{Value, Values};
 use crate::country::Country;
+use crate::doors::Doors;
 use crate::sms::gsm7;
 
 /// Menus as they are shipped.
@@ -49,12 +51,8 @@ fn language(code: &str) -> Language {
 /// The menu of a source that has nothing wrong.
 fn menu(source: &str, septets_max: usize) -> Menu {
     let languages = languages();
-    let flow = load(source, &languages, septets_max).unwrap();
-    Menu {
-        flow,
-        languages,
-        septets_max,
-    }
+    let flow = load(source, &languages, &doors(septets_max)).unwrap();
+    Menu { flow, languages }
 }
 
 /// The booking flow, perhaps changed, in every language.
@@ -68,16 +66,28 @@ fn booking(source: &str, septets_max: usize) -> Menu {
             Translation::parse(&name, &shipped(&name)).unwrap()
         })
         .collect();
-    let flow = load_whole(source, Vec::new(), &translations, &languages, septets_max).unwrap();
-    Menu {
-        flow,
-        languages,
-        septets_max,
-    }
+    let flow = load_whole(
+        source,
+        Vec::new(),
+        &translations,
+        &languages,
+        &doors(septets_max),
+    )
+    .unwrap();
+    Menu { flow, languages }
 }
 
 /// The booking flow as it is shipped.
-static BOOKING: LazyLock<Menu> = LazyLock::new(|| files::read(None, 160).unwrap().0);
+static BOOKING: LazyLock<Menu> =
+    LazyLock::new(|| files::read(None, &Doors::new(&[]).kinds()).unwrap().0);
+
+/// The usual door.
+static DOOR: LazyLock<Door> = LazyLock::new(|| Door::new("usual", SEPTETS_USUAL));
+
+/// A single door of this size.
+fn doors(septets_max: usize) -> [Door; 1] {
+    [Door::new("test", septets_max)]
+}
 
 /// A Wednesday whose date is as long as any.
 fn today() -> NaiveDate {
@@ -119,34 +129,41 @@ fn asked<'a>(menu: &'a Menu, state: &State) -> Option<&'a Ask> {
 /// and in order; turning back shows the page before.
 fn pages(menu: &Menu, state: &State, world: &World<'_>) -> Result<Vec<String>, String> {
     let words = &menu.language(&state.language).navigation;
+    let keys = menu.keys(world.door);
     let navigation = [
-        format!("98 {}", words.more),
-        format!("99 {}", words.previous),
-        format!("0 {}", words.back),
-        format!("00 {}", words.home),
+        format!("{} {}", keys.more, words.more),
+        format!("{} {}", keys.previous, words.previous),
+        format!("{} {}", keys.back, words.back),
+        format!("{} {}", keys.home, words.home),
     ];
     let is_navigation = |line: &str| navigation.iter().any(|word| line.starts_with(word));
+    let expected = expected_keys(menu, state, keys.back);
+    // A text that goes on over several pages can have a number where its line begins.
+    let is_entry = |key: &String| expected.contains(key) || key == keys.back;
     let (mut state, mut texts, mut entries) = (state.clone(), Vec::new(), Vec::new());
     state.pages = vec![0];
     loop {
-        let page = menu.page(&state, world.given);
+        let page = menu.page(&state, world.given, world.door);
         let text = page.text;
         let fault = |why: &str| format!("{} {}: {why}\n{text}", state.screen, state.language);
         match gsm7::septets(&text) {
             None => return Err(fault("outside GSM-7")),
-            Some(septets) if septets > menu.septets_max => {
+            Some(septets) if septets > world.door.septets_max => {
                 return Err(fault(&format!("{septets} septets")));
             }
             Some(_) if text.trim().is_empty() => return Err(fault("nothing to read")),
             Some(_) => {}
         }
         let ask = asked(menu, &state);
-        if page.ends != ask.is_none() {
+        if page.asks == ask.is_none() || page.ends != (ask.is_none() && !page.has_more) {
             return Err(fault("ends where it should not, or not where it should"));
         }
         let lines = text.lines().filter(|line| !is_navigation(line));
-        let shown: Vec<_> = lines.filter_map(entry_key).collect();
-        if ask.is_some_and(|ask| ask.list.is_some() || !ask.options.is_empty()) && shown.is_empty()
+        let shown: Vec<_> = lines.filter_map(entry_key).filter(is_entry).collect();
+        let whole = world.door.septets_max >= SEPTETS_USUAL;
+        if whole
+            && ask.is_some_and(|ask| ask.list.is_some() || !ask.options.is_empty())
+            && shown.is_empty()
         {
             return Err(fault("no entry"));
         }
@@ -160,16 +177,15 @@ fn pages(menu: &Menu, state: &State, world: &World<'_>) -> Result<Vec<String>, S
             break;
         }
         let mut turned = state.clone();
-        menu.answer(&mut turned, "98", world);
+        menu.answer(&mut turned, keys.more, world);
         let mut back = turned.clone();
-        menu.answer(&mut back, "99", world);
-        if state.notice.is_none() && menu.page(&back, world.given).text != text {
-            return Err(fault("99 after 98 shows another page"));
+        menu.answer(&mut back, keys.previous, world);
+        if state.notice.is_none() && menu.page(&back, world.given, world.door).text != text {
+            return Err(fault("the page before the next is another"));
         }
         state = turned;
     }
-    let expected = expected_keys(menu, &state);
-    entries.retain(|key| key != BACK);
+    entries.retain(|key| key != keys.back);
     if entries == expected {
         Ok(texts)
     } else {
@@ -187,8 +203,8 @@ fn entry_key(line: &str) -> Option<String> {
         .then(|| key.to_owned())
 }
 
-/// In their order; an option under `0` stands in for going back, wherever that is shown.
-fn expected_keys(menu: &Menu, state: &State) -> Vec<String> {
+/// In their order; an option under the key back stands in for going back, wherever that is shown.
+fn expected_keys(menu: &Menu, state: &State, back: &str) -> Vec<String> {
     let Some(ask) = asked(menu, state) else {
         return Vec::new();
     };
@@ -202,6 +218,6 @@ fn expected_keys(menu: &Menu, state: &State) -> Vec<String> {
     let items = (1..=items).map(|number| number.to_string());
     items
         .chain(ask.options.iter().map(|option| option.key.clone()))
-        .filter(|key| key != BACK)
+        .filter(|key| key != back)
         .collect()
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::db::effect::Turn;
 use crate::db::patience::{EXTRA_MAX, within};
+use crate::menu::door::Door;
 use crate::menu::flow::RUNS_MAX;
 use crate::menu::step::{State, Step, World};
 use crate::menu::value::Type;
@@ -56,7 +57,8 @@ impl Session {
                 return Ok(());
             }
             self.step(state, answer, &turn, spoken).await?;
-            if spoken.menu().page(state, &spoken.given).ends {
+            let page = spoken.menu().page(state, &spoken.given, self.door());
+            if !page.asks {
                 return Ok(());
             }
         }
@@ -74,6 +76,11 @@ impl Session {
     /// What is left of the caller's patience, and not more than `limit`.
     pub(super) fn patience(&self, limit: Duration) -> Duration {
         limit.min(self.until.saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn door(&self) -> &Door {
+        let operator = self.call.operator.as_deref();
+        self.app.doors.find(self.aggregator.name(), operator)
     }
 
     /// The name of a turn in Postgres: the same after a crash and on every instance, and never again in a later dialogue.
@@ -104,6 +111,7 @@ impl Session {
         let world = World {
             given: &spoken.given,
             reader: &reader,
+            door: self.door(),
         };
         let mut step = spoken.menu().answer(state, &typed, &world);
         for _ in 0..RUNS_MAX {

@@ -179,17 +179,17 @@ impl Session {
             &state.language,
             self.country,
         );
-        let page = spoken.menu().page(&state, &spoken.given);
-        let draft = match (spoken.menu().draft(&state), page.ends) {
-            (_, true) => Draft::Close,
-            (Some(state), false) => Draft::Save(Box::new(Resume {
+        let page = spoken.menu().page(&state, &spoken.given, self.door());
+        let draft = match (spoken.menu().draft(&state), page.asks) {
+            (_, false) => Draft::Close,
+            (Some(state), true) => Draft::Save(Box::new(Resume {
                 session: self.key.clone(),
                 transcript: after.transcript.clone(),
                 menus: after.menus.clone(),
                 state,
                 over: false,
             })),
-            (None, false) => Draft::Keep,
+            (None, true) => Draft::Keep,
         };
         let mut memory = Memory {
             language: Some(state.language.clone()),

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::books::Books;
 use crate::db::{DbError, guests};
+use crate::menu::door::Door;
 use crate::menu::files::{MenuError, Sources, Version};
 use crate::menu::value::Values;
 use crate::menu::{Menu, Menus};
@@ -23,6 +24,8 @@ const EARLIER_MAX: u64 = 16;
 
 /// The versions of the menus that this instance knows.
 pub struct LiveMenus {
+    /// What every version has to fit behind.
+    doors: Vec<Door>,
     current: ArcSwap<Current>,
     earlier: Cache<Version, Arc<Menus>>,
     refusal: ArcSwapOption<Refusal>,
@@ -54,15 +57,16 @@ impl LiveMenus {
     /// [`MenuError`] with everything that is wrong with them.
     pub fn new(
         sources: Sources,
-        septets_max: usize,
+        doors: Vec<Door>,
         now: DateTime<Utc>,
     ) -> Result<LiveMenus, MenuError> {
         Ok(LiveMenus {
             current: ArcSwap::from_pointee(Current {
-                menus: Arc::new(sources.load(septets_max)?),
+                menus: Arc::new(sources.load(&doors)?),
                 sources,
                 since: now,
             }),
+            doors,
             earlier: Cache::builder()
                 .time_to_idle(KEPT)
                 .max_capacity(EARLIER_MAX)
@@ -102,9 +106,9 @@ impl LiveMenus {
             lost(version, &"it is not kept any more");
             return Ok(None);
         };
-        let septets_max = current.menu.septets_max;
+        let doors = self.doors.clone();
         let load = async {
-            tokio::task::spawn_blocking(move || sources.load(septets_max).map(Arc::new))
+            tokio::task::spawn_blocking(move || sources.load(&doors).map(Arc::new))
                 .await
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
         };

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 use reserveflow::country::COUNTRIES;
+use reserveflow::doors::Doors;
 use reserveflow::menu::action::{ACTIONS, Action};
+use reserveflow::menu::door::{Door, SEPTETS_USUAL};
 use reserveflow::menu::files;
 use reserveflow::menu::input::Reader;
 use reserveflow::menu::language::Language;
@@ -27,7 +29,7 @@ const TURNS_PER_SECOND: f64 = 500_000.0;
 const TIMES_PLAIN: f64 = 5.0;
 
 pub(super) fn run() -> anyhow::Result<ExitCode> {
-    let (menu, _) = files::read(None, 160)?;
+    let (menu, _) = files::read(None, &Doors::new(&[]).kinds())?;
     let today = NaiveDate::from_ymd_opt(2026, 11, 4).unwrap_or_default();
     let given = Sample::Usual.given(today);
     let reader = Reader {
@@ -38,6 +40,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     let world = World {
         given: &given,
         reader: &reader,
+        door: &Door::new("bench", SEPTETS_USUAL),
     };
     let language = menu.language("en");
     let ends: BTreeMap<_, _> = ACTIONS
@@ -96,14 +99,14 @@ fn end(action: &Action, today: NaiveDate) -> (&'static str, Values) {
 
 fn through_the_menu(menu: &Menu, world: &World<'_>, ends: &Ends) -> usize {
     let mut state = menu.begin("en");
-    black_box(menu.page(&state, world.given));
+    black_box(menu.page(&state, world.given, world.door));
     for answer in ANSWERS {
         let mut step = menu.answer(&mut state, answer, world);
         while let Step::Run(action) = step {
             let (outcome, binds) = &ends[action.name];
             step = menu.resume(&mut state, outcome, binds.clone(), world);
         }
-        black_box(menu.page(&state, world.given));
+        black_box(menu.page(&state, world.given, world.door));
     }
     ANSWERS.len() + 1
 }

@@ -7,7 +7,7 @@ use crate::menu::load::load_whole;
 use crate::menu::step::{Step, World};
 use crate::menu::value::Values;
 
-use super::{languages, pages, reader};
+use super::{DOOR, doors, languages, pages, reader};
 
 const MAIN: &str = r#"flow: small
 languages: [en, sw]
@@ -69,12 +69,8 @@ fn load(main: &str, host: &str, people: &str) -> Result<Menu, Vec<Finding>> {
         .map(|(name, source)| Called::parse(name, source).map_err(|finding| vec![finding]))
         .collect();
     let languages = languages();
-    let flow = load_whole(main, called?, &[], &languages, 160)?;
-    Ok(Menu {
-        flow,
-        languages,
-        septets_max: 160,
-    })
+    let flow = load_whole(main, called?, &[], &languages, &doors(160))?;
+    Ok(Menu { flow, languages })
 }
 
 #[test]
@@ -84,6 +80,7 @@ fn a_called_flow_returns_to_where_it_was_called() {
     let world = World {
         given: &given,
         reader: &reader,
+        door: &DOOR,
     };
     for (answers, screen) in [
         ("6", "for_lodges/today"),

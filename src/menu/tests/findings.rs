@@ -5,7 +5,7 @@ use crate::menu::language::Language;
 use crate::menu::load::load;
 use crate::menu::messages::Messages;
 
-use super::{languages, shipped};
+use super::{doors, languages, shipped};
 
 const SMALL: &str = r#"flow: small
 languages: [en, sw]
@@ -137,9 +137,13 @@ const CASES: &[Case] = &[
     ("outcome", "a notice for 'gone'", &[("      none: { en: \"No", "      ¶gone: { en: \"No")]),
     ("loop", "'look' can lead back to itself", &[("  look:", "  ¶look:"), ("none: where }", "none: look }")]),
     // Keys.
-    ("key", "'00' cannot be", &[("      90:", "      ¶00:")]),
-    ("key", "'98' cannot be", &[("      90:", "      ¶98:")]),
-    ("key", "'100' cannot be", &[("      90:", "      ¶100:")]),
+    ("key", "'00' leads around", &[("      90:", "      ¶00:")]),
+    ("key", "'98' leads around behind test", &[("      90:", "      ¶98:")]),
+    ("key", "'97' leads around behind test", &[("start: home", "start: home\nkeys: { more: 97 }"), ("      90:", "      ¶97:")]),
+    ("key", "'2' leads around behind test and is a number of the list", &[("start: home", "start: home\nkeys: { home: 2 }"), ("list: places\n", "list: ¶places\n"), ("      2: { say: { en: Swahili, sw: Kiswahili }, language: sw, goto: home }\n", "")]),
+    ("key", "'99' cannot lead around", &[("start: home", "start: home\nkeys: { more: ¶99 }")]),
+    ("key", "'x' cannot lead around", &[("start: home", "start: home\nkeys: { back: ¶x }")]),
+    ("key", "'1000' cannot be", &[("      90:", "      ¶1000:")]),
     ("key", "'05' cannot be", &[("      90:", "      ¶05:")]),
     ("key", "'A' cannot be", &[("      90:", "      ¶A:")]),
     ("key", "'7' is also a number of the list", &[("      90:", "      ¶7:")]),
@@ -169,7 +173,7 @@ const CASES: &[Case] = &[
     // Limits.
     ("limit", "'per_page' is 1 to 24", &[("    pick: place\n", "    pick: place\n    per_page: ¶0\n")]),
     ("limit", "'at_most' is 1 to 24", &[("    pick: place\n", "    pick: place\n    at_most: ¶25\n")]),
-    ("fit", "the last screen can take 182 septets; a phone shows 160", &[("      en: \"{place", "      en: ¶\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789{place")]),
+    ("fit", "the last screen can take 182 septets; test shows 160", &[("      en: \"{place", "      en: ¶\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789{place")]),
     ("fit", "longest notice can take", &[("{ en: Which town?", "{ en: ¶\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"")]),
     ("fit", "with this option", &[("say: { en: Again", "say: { en: ¶\"01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"")]),
     ("fit", "with one item", &[("item: { en: \"{name}, {town}\"", "item: { en: ¶\"0123456789012345678901234567890123456789012345678901234567890123456789{name}, {town}\"")]),
@@ -182,7 +186,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn the_small_menu_has_nothing_to_find() {
-    assert_eq!(load(SMALL, &languages(), 160).map(|_| ()), Ok(()));
+    assert_eq!(load(SMALL, &languages(), &doors(160)).map(|_| ()), Ok(()));
 }
 
 #[test]
@@ -191,7 +195,9 @@ fn each_fault_is_found_once_where_it_stands_and_drawn_with_its_line() {
     let mut faults = Vec::new();
     for (code, words, changes) in CASES {
         let (source, line, column) = broken(SMALL, changes);
-        let findings = load(&source, &languages, 160).err().unwrap_or_default();
+        let findings = load(&source, &languages, &doors(160))
+            .err()
+            .unwrap_or_default();
         if let Err(fault) = points_at(&findings, &source, (code, words, line, column)) {
             faults.push(fault);
         }
@@ -214,7 +220,9 @@ fn too_many_screens_or_pieces_of_work_are_found() {
                 "  work_{run}:\n    run: time_of_day\n    on: {{ day: {next}, after_midnight: {next} }}\n"
             ));
         }
-        load(&source, &languages, 160).err().unwrap_or_default()
+        load(&source, &languages, &doors(160))
+            .err()
+            .unwrap_or_default()
     };
     // `look` is the first of eight.
     assert_eq!(chain(7), []);
@@ -231,7 +239,7 @@ fn too_many_screens_or_pieces_of_work_are_found() {
         ));
     }
     source.push_str("  s500: { end: { en: A, sw: B } }\n");
-    let findings = load(&source, &languages, 160).unwrap_err();
+    let findings = load(&source, &languages, &doors(160)).unwrap_err();
     assert_eq!(
         (findings[0].code, findings[0].line, findings[0].column),
         ("limit", 1, 7)
@@ -241,7 +249,7 @@ fn too_many_screens_or_pieces_of_work_are_found() {
 #[test]
 fn a_finding_has_a_hint_where_the_word_is_nearly_right() {
     let (source, ..) = broken(SMALL, &[("run: find_place", "run: find_plase")]);
-    let findings = load(&source, &languages(), 160).unwrap_err();
+    let findings = load(&source, &languages(), &doors(160)).unwrap_err();
     assert_eq!(
         findings[0].hint.as_deref(),
         Some("did you mean 'find_place'?")

@@ -8,7 +8,7 @@ use crate::menu::files;
 use crate::menu::flow::{Flow, Kind, Texts};
 use crate::menu::template::Template;
 
-use super::shipped;
+use super::{doors, shipped};
 
 #[derive(Deserialize)]
 struct Idea {
@@ -31,7 +31,7 @@ fn glossary() -> BTreeMap<String, Idea> {
 
 /// Every text with its name, in each language.
 fn texts() -> Vec<(String, BTreeMap<String, String>)> {
-    let (menu, _) = files::read(None, 160).unwrap();
+    let (menu, _) = files::read(None, &doors(160)).unwrap();
     let flow = &menu.flow;
     let mut texts = Vec::new();
     let mut add = |name: String, of: &Texts| texts.push((name, in_languages(flow, of)));
@@ -137,7 +137,7 @@ fn fits(word: &str, pattern: &str) -> bool {
 
 #[test]
 fn every_idea_has_words_of_its_own_in_every_language() {
-    let (menu, _) = files::read(None, 160).unwrap();
+    let (menu, _) = files::read(None, &doors(160)).unwrap();
     let glossary = glossary();
     for code in &menu.flow.languages {
         let mut said = BTreeMap::new();

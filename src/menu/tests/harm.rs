@@ -12,7 +12,7 @@ use crate::menu::value::{Type, Value, Values};
 use crate::sms::gsm7;
 
 use super::longest::{bound, given};
-use super::{BOOKING, languages, pages, reader, settle, shipped};
+use super::{BOOKING, DOOR, doors, languages, pages, reader, settle, shipped};
 
 /// Enough items for several pages.
 const LIST_LEN: usize = 9;
@@ -47,7 +47,7 @@ proptest! {
     ) {
         let menu = &*BOOKING;
         let (given, reader) = (given(), reader(menu));
-        let world = World { given: &given, reader: &reader };
+        let world = World { given: &given, reader: &reader, door: &DOOR };
         let mut state = menu.begin(language);
         if let Some(dialled) = dialled {
             menu.dial(&mut state, &dialled);
@@ -62,7 +62,7 @@ proptest! {
             prop_assert!(kept.len() < STATE_BYTES_MAX, "{} bytes", kept.len());
             prop_assert_eq!(&serde_json::from_str::<State>(&kept).unwrap(), &state);
             let draft = menu.draft(&state);
-            if menu.page(&state, &given).ends {
+            if menu.page(&state, &given, &DOOR).ends {
                 let offered = draft.and_then(|draft| menu.offer(draft, "sw"));
                 state = offered.unwrap_or_else(|| menu.begin("sw"));
             }
@@ -79,12 +79,12 @@ proptest! {
     ) {
         let menu = &*BOOKING;
         let (given, reader) = (given(), reader(menu));
-        let world = World { given: &given, reader: &reader };
+        let world = World { given: &given, reader: &reader, door: &DOOR };
         let mut state = State { screen, pages, history, ..menu.begin("en") };
-        prop_assert!(!menu.page(&state, &given).text.is_empty());
+        prop_assert!(!menu.page(&state, &given, &DOOR).text.is_empty());
         let step = menu.answer(&mut state, &answer, &world);
         settle(menu, &mut state, step, &world, |action| ended(action, 0));
-        prop_assert!(!menu.page(&state, &given).text.is_empty());
+        prop_assert!(!menu.page(&state, &given, &DOOR).text.is_empty());
     }
 
     #[test]
@@ -137,7 +137,7 @@ proptest! {
             }
             let source: String = chars.into_iter().collect();
             let findings = match name {
-                "booking.yaml" => load(&source, &languages, 160).err(),
+                "booking.yaml" => load(&source, &languages, &doors(160)).err(),
                 "messages.yaml" => Messages::load(&source, &languages).err(),
                 _ => Language::parse(&source).err().map(|_| Vec::new()),
             };
@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn any_bytes_are_refused_or_read(source in any::<String>()) {
         let languages = languages();
-        for finding in load(&source, &languages, 160).err().into_iter().flatten() {
+        for finding in load(&source, &languages, &doors(160)).err().into_iter().flatten() {
             finding.draw("any.yaml", &source);
         }
         for finding in Messages::load(&source, &languages).err().into_iter().flatten() {

@@ -11,7 +11,7 @@ use crate::menu::step::{State, Step, World};
 use crate::menu::value::{Type, Value, Values};
 use crate::sms::gsm7;
 
-use super::{BOOKING, language};
+use super::{BOOKING, DOOR, language};
 
 const CODES: [&str; 8] = ["en", "sw", "fr", "lg", "rw", "ha", "yo", "pcm"];
 /// A Wednesday.
@@ -166,7 +166,7 @@ fn the_first_screen_is_one_page_in_every_language_and_country() {
         let given = given(country);
         for code in CODES {
             let state = BOOKING.begin(code);
-            let text = BOOKING.page(&state, &given).text;
+            let text = BOOKING.page(&state, &given, &DOOR).text;
             assert!(gsm7::fits_ussd(&text, 160), "{text}");
             let keys: Vec<_> = text.lines().skip(1).map(|line| &line[..2]).collect();
             assert_eq!(keys, ["1 ", "2 ", "3 ", "4 ", "5 ", "6 "], "{text}");
@@ -219,13 +219,14 @@ fn languages_of_the_country_come_first_and_keep_their_numbers() {
         let world = World {
             given: &given,
             reader: &reader(&own, country),
+            door: &DOOR,
         };
         let mut state = BOOKING.begin("en");
         BOOKING.answer(&mut state, "4", &world);
-        let text = BOOKING.page(&state, &given).text;
+        let text = BOOKING.page(&state, &given, &DOOR).text;
         assert_eq!(text, format!("Which language?\n{first}\n98 More 0 Back"));
         BOOKING.answer(&mut state, "98", &world);
-        let text = BOOKING.page(&state, &given).text;
+        let text = BOOKING.page(&state, &given, &DOOR).text;
         assert_eq!(text, format!("Which language?\n{rest}\n99 Prev 0 Back"));
         // A number works from either page.
         BOOKING.answer(&mut state, "5", &world);
@@ -300,9 +301,10 @@ fn dialogue(code: &str, country: &'static Country, two: &str) -> Vec<String> {
     let world = World {
         given: &given,
         reader: &reader,
+        door: &DOOR,
     };
     let mut state = BOOKING.begin(code);
-    let mut shown = vec![BOOKING.page(&state, &given).text];
+    let mut shown = vec![BOOKING.page(&state, &given, &DOOR).text];
     for typed in ["1", "ibadan", "1", two, "1", "1", "Ada", "1"] {
         let step = BOOKING.answer(&mut state, typed, &world);
         if let Step::Run(action) = step {
@@ -315,7 +317,7 @@ fn dialogue(code: &str, country: &'static Country, two: &str) -> Vec<String> {
                 };
             }
         }
-        let page = BOOKING.page(&state, &given);
+        let page = BOOKING.page(&state, &given, &DOOR);
         assert!(gsm7::fits_ussd(&page.text, 160), "{}", page.text);
         shown.push(page.text);
         assert_eq!(page.ends, shown.len() == 9, "{code}: {shown:#?}");

@@ -6,11 +6,11 @@ use crate::menu::value::{RECORDS, Type};
 use crate::sms::gsm7;
 
 use super::longest::{given, longest};
-use super::{language, shipped};
+use super::{doors, language, shipped};
 
 #[test]
 fn every_message_is_within_its_bound_in_every_language() {
-    let (menu, messages) = files::read(None, 160).unwrap();
+    let (menu, messages) = files::read(None, &doors(160)).unwrap();
     let languages = &menu.languages;
     let given = given();
     for (message, name, record, bound) in Message::ALL {

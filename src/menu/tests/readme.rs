@@ -8,9 +8,11 @@ use crate::menu::value::RECORDS;
 use super::shipped;
 
 /// Every kind of finding, as the sources name it.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 7] = [
     include_str!("../load.rs"),
-    include_str!("../check.rs"),
+    include_str!("../check/bind.rs"),
+    include_str!("../check/fit.rs"),
+    include_str!("../check/reach.rs"),
     include_str!("../link.rs"),
     include_str!("../messages.rs"),
     include_str!("../finding.rs"),

@@ -7,7 +7,7 @@ use crate::menu::messages::Messages;
 use crate::menu::translation::Translation;
 use crate::menu::value::Values;
 
-use super::{language, shipped};
+use super::{DOOR, doors, language, shipped};
 
 const FLOW: &str = r#"flow: small
 languages: [en]
@@ -131,19 +131,15 @@ fn french() -> String {
 fn load(source: &str, name: &str) -> Result<Menu, Vec<Finding>> {
     let languages = vec![language("en"), language("fr"), language("lg")];
     let translation = Translation::parse(name, source).map_err(|finding| vec![finding])?;
-    let flow = load_whole(FLOW, Vec::new(), &[translation], &languages, 160)?;
-    Ok(Menu {
-        flow,
-        languages,
-        septets_max: 160,
-    })
+    let flow = load_whole(FLOW, Vec::new(), &[translation], &languages, &doors(160))?;
+    Ok(Menu { flow, languages })
 }
 
 #[test]
 fn a_translated_flow_speaks_both_languages() {
     let menu = load(&french(), "translations/fr.yaml").unwrap();
     assert_eq!(menu.flow.languages, ["en", "fr"]);
-    let shown = |code| menu.page(&menu.begin(code), &Values::new()).text;
+    let shown = |code| menu.page(&menu.begin(code), &Values::new(), &DOOR).text;
     assert_eq!(shown("fr"), "Bonjour\n1 Ville\n2 Francais");
     assert_eq!(shown("en"), "Hello\n1 Town\n2 Deutsch");
     assert_eq!(shown("rw"), shown("en"), "not spoken: the flow's first");

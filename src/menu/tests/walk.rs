@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 
+use crate::doors::Doors;
 use crate::menu::Menu;
+use crate::menu::door::Door;
 use crate::menu::flow::{Ask, Kind};
-use crate::menu::step::{BACK, HOME, State, Step, World};
+use crate::menu::step::{State, Step, World};
 use crate::menu::value::{LIST_LEN_MAX, Type, Value, Values};
 
 use super::longest::{bound, given, typed};
-use super::{BOOKING, asked, booking, pages, reader, shipped};
+use super::{BOOKING, DOOR, asked, booking, pages, reader, shipped};
 
 /// Whatever else differs does not change what is shown.
 type Seen = (String, String, Option<String>, usize, usize);
@@ -24,11 +26,19 @@ struct Walk<'a> {
 
 #[test]
 fn every_page_of_every_way_fits_and_keeps_its_entries() {
+    // One of each size: keys only differ in length.
+    for door in Doors::new(&[]).kinds() {
+        walk(&door);
+    }
+}
+
+fn walk(door: &Door) {
     let menu = &*BOOKING;
     let (given, reader) = (given(), reader(menu));
     let world = World {
         given: &given,
         reader: &reader,
+        door,
     };
     let mut walk = Walk {
         menu,
@@ -171,7 +181,7 @@ fn answers(ask: &Ask, state: &State) -> Vec<String> {
         .iter()
         .map(|option| option.key.clone())
         .collect();
-    answers.extend([BACK, HOME, "", "?", "97"].map(str::to_owned));
+    answers.extend(["0", "00", "", "?", "97"].map(str::to_owned));
     if let Some(input) = &ask.input {
         answers.push(typed(input.of));
         if input.of == Type::Date {
@@ -197,6 +207,7 @@ fn a_notice_stays_until_something_is_shown() {
     let world = World {
         given: &given,
         reader: &reader,
+        door: &DOOR,
     };
     let mut state = menu.begin("en");
     menu.dial(&mut state, "Nowhere");
@@ -204,7 +215,7 @@ fn a_notice_stays_until_something_is_shown() {
     menu.resume(&mut state, "none", Values::new(), &world);
     menu.resume(&mut state, "found", bound(&["regions"], 2), &world);
     assert_eq!(state.screen, "which_region");
-    let text = menu.page(&state, &given).text;
+    let text = menu.page(&state, &given, &DOOR).text;
     assert!(
         text.starts_with("We know no place like 'Nowhere'."),
         "{text}"
