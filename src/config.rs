@@ -109,6 +109,9 @@ pub struct Database {
     /// `read_committed` or `serializable`. Default `read_committed`.
     #[serde(default)]
     pub isolation: crate::db::reserve::Isolation,
+    /// Lanes in which reservations queue, each with at most one commit under way. Default 4.
+    #[serde(default = "default_lanes")]
+    pub lanes: u8,
 }
 
 impl Default for Database {
@@ -117,6 +120,7 @@ impl Default for Database {
             url: None,
             pool: default_pool(),
             isolation: crate::db::reserve::Isolation::default(),
+            lanes: default_lanes(),
         }
     }
 }
@@ -294,6 +298,10 @@ fn default_private() -> SocketAddr {
 fn default_country() -> String {
     "KE".to_owned()
 }
+fn default_lanes() -> u8 {
+    crate::db::lane::LaneSettings::default().lanes
+}
+
 fn default_pool() -> usize {
     8
 }
@@ -386,6 +394,9 @@ impl Config {
         }
         if let Some(why) = self.screens.iter().find_map(DoorConfig::unsound) {
             return fault("screens", &why);
+        }
+        if !(1..=64).contains(&self.database.lanes) {
+            return fault("database.lanes", "is between 1 and 64");
         }
         if !(1..=200).contains(&self.database.pool) {
             return fault("database.pool", "is between 1 and 200");
@@ -663,6 +674,7 @@ mod tests {
             ("database: { pool: many }\n", "many"),
             ("database: { isolation: chaos }\n", "chaos"),
             ("database: { pool: 0 }\n", "database.pool"),
+            ("database: { lanes: 0 }\n", "database.lanes"),
             ("public: nowhere\n", "test.yaml"),
             ("country: XX\n", "country"),
             (

@@ -90,7 +90,11 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     let http = sms::http_builder()
         .build()
         .context("the HTTP client for SMS providers")?;
-    let books = Books::postgres(pool.clone(), config.database.isolation);
+    let books = Books::postgres(
+        pool.clone(),
+        config.database.isolation,
+        config.database.lanes,
+    );
     let links = config.links();
     let routes = config.routes(&links);
     let chance = Chance::default();

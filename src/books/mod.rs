@@ -1,11 +1,13 @@
 //! What the session engine and the jobs ask of the database, each question on one line: the port between them and
 //! [`crate::db`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use deadpool_postgres::{Client, Pool, Timeouts};
 use serde_json::Value;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::booking::code::Code;
@@ -14,6 +16,7 @@ use crate::booking::stay::Stay;
 use crate::db::change::{Change, Changed};
 use crate::db::effect::{Draft, Turn};
 use crate::db::guests::{Caller, Guest};
+use crate::db::lane::{LaneSettings, Lanes};
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
@@ -21,13 +24,13 @@ use crate::db::reserve::{Booking, Isolation, Reserved};
 use crate::db::session_ends::SessionEndRow;
 use crate::db::{
     DbError, call_backs, change, guests, holds, menu_versions, outbox, places, replies,
-    reservations, reserve, search, session_ends,
+    reservations, search, session_ends,
 };
 use crate::menu::files::{Sources, Version};
 use crate::phone::Msisdn;
 use crate::sms::DeliveryReport;
 
-/// How long a dialogue under way waits for a connection in a rush. New ones are turned away by the pool much sooner.
+/// How long a dialogue under way waits for a connection, and a reservation in its lane, in a rush. New ones are turned away by the pool much sooner.
 const CROWD_MAX: Duration = Duration::from_secs(2);
 
 /// Guests, stays and messages. Every method can fail with [`DbError`], and means what the function of [`crate::db`] that it
@@ -35,14 +38,21 @@ const CROWD_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Books {
     pool: Pool,
-    isolation: Isolation,
+    lanes: Arc<Lanes>,
 }
 
 #[expect(clippy::missing_errors_doc, reason = "said of all at `Books`")]
 impl Books {
-    /// The books in Postgres.
-    pub fn postgres(pool: Pool, isolation: Isolation) -> Books {
-        Books { pool, isolation }
+    /// The books in Postgres, with as many lanes for reservations.
+    pub fn postgres(pool: Pool, isolation: Isolation, lanes: u8) -> Books {
+        let settings = LaneSettings {
+            lanes,
+            ..LaneSettings::default()
+        };
+        Books {
+            lanes: Arc::new(Lanes::new(&pool, isolation, settings)),
+            pool,
+        }
     }
 
     /// A connection at once or soon: a dialogue that begins can be turned away.
@@ -124,13 +134,14 @@ impl Books {
         search::alternatives(&self.patient().await?, wanted, except).await
     }
 
-    /// [`reserve::reserve`]
+    /// [`Lanes::reserve`]
     pub async fn reserve(
         &self,
         booking: &Booking<'_>,
         compose: impl Fn(&Code) -> Vec<Draft>,
     ) -> Result<Reserved, DbError> {
-        reserve::reserve(&mut self.patient().await?, self.isolation, booking, compose).await
+        let until = Instant::now() + CROWD_MAX;
+        self.lanes.reserve(booking, until, compose).await
     }
 
     /// [`reservations::list_live`]

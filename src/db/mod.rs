@@ -17,6 +17,7 @@ pub mod effect;
 pub mod guests;
 pub mod holds;
 pub mod inventory;
+pub mod lane;
 pub mod life;
 pub mod menu_versions;
 pub mod migrate;

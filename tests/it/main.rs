@@ -13,6 +13,7 @@ mod db_guests;
 mod db_holds;
 mod db_import;
 mod db_jobs;
+mod db_lane;
 mod db_life;
 mod db_migrate;
 mod db_reserve;

@@ -7,9 +7,11 @@ use reserveflow::booking::money::{Currency, Money};
 use reserveflow::booking::stay::Stay;
 use reserveflow::db::DbError;
 use reserveflow::db::effect::{Cause, Draft, Turn};
+use reserveflow::db::lane::Lanes;
 use reserveflow::db::partitions::fill_nights;
 use reserveflow::db::reserve::{Booking, Isolation, Reserved, reserve};
 use reserveflow::phone::Msisdn;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub const GUEST: Cause<'static> = Cause {
@@ -162,13 +164,35 @@ impl Wish {
     }
 
     pub async fn try_reserve(&self, pool: &Pool) -> Result<Reserved, DbError> {
-        let turn = Turn {
+        let turn = self.turn();
+        let mut client = pool.get().await.unwrap();
+        reserve(&mut client, self.isolation, &self.booking(&turn), |code| {
+            vec![draft(code, "confirmation", &self.msisdn)]
+        })
+        .await
+    }
+
+    /// Together with others.
+    pub async fn reserve_in(&self, lanes: &Lanes, until: Instant) -> Result<Reserved, DbError> {
+        let turn = self.turn();
+        lanes
+            .reserve(&self.booking(&turn), until, |code| {
+                vec![draft(code, "confirmation", &self.msisdn)]
+            })
+            .await
+    }
+
+    fn turn(&self) -> Turn {
+        Turn {
             door: "africastalking".into(),
             session: self.session.clone(),
             position: 7,
-        };
-        let booking = Booking {
-            turn: &turn,
+        }
+    }
+
+    fn booking<'a>(&'a self, turn: &'a Turn) -> Booking<'a> {
+        Booking {
+            turn,
             property_id: self.property,
             stay: self.stay,
             units: self.units,
@@ -180,12 +204,7 @@ impl Wish {
             total_shown: self.total,
             at: self.at,
             cause: GUEST,
-        };
-        let mut client = pool.get().await.unwrap();
-        reserve(&mut client, self.isolation, &booking, |code| {
-            vec![draft(code, "confirmation", &self.msisdn)]
-        })
-        .await
+        }
     }
 }
 
