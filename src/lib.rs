@@ -9,6 +9,7 @@
 //!   session::store    one Redis round trip: has the turn a receipt? else claim it (lease, fencing token)
 //!   menu              pure: State + answer -> the next screen, or an action to run
 //!   session::actions  search, quote, reserve … by way of db, each effect keyed by the turn
+//!   db::lane          whoever comes while a commit is under way goes together with others in the next one
 //!   db::reserve       one Postgres round trip: lock the nights in date order, check, take all or none,
 //!                     with reservation, event and outbox rows in the same transaction
 //!   menu::render      the screen in the caller's language, paged to the operator's septets

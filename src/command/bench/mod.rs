@@ -1,5 +1,7 @@
 //! `reserveflow bench NAME`: the service beside its floor, in the same run on the same machine.
 
+mod booking;
+mod ground;
 mod menu;
 
 use std::process::ExitCode;
@@ -11,11 +13,14 @@ use clap::ValueEnum;
 pub(crate) enum Bench {
     /// Steps and screens in memory, on one core, beside the same dialogue as plain code.
     Menu,
+    /// Reservations through the lanes, beside the best that pgbench reaches one at a time, on a Postgres of its own.
+    Booking,
 }
 
 pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     match bench {
         Bench::Menu => menu::run(),
+        Bench::Booking => booking::run(),
     }
 }
 
@@ -23,6 +28,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
 enum Wanted {
     AtLeast(f64),
     AtMost(f64),
+    Exactly(f64),
 }
 
 /// The closing line of a target. A missed one is said, and is no failure of the run.
@@ -30,6 +36,7 @@ fn target(name: &str, measured: f64, wanted: Wanted) {
     let (met, bound) = match wanted {
         Wanted::AtLeast(bound) => (measured >= bound, format!("at least {bound}")),
         Wanted::AtMost(bound) => (measured <= bound, format!("at most {bound}")),
+        Wanted::Exactly(bound) => (measured == bound, format!("exactly {bound}")),
     };
     println!(
         "target {name}: measured {measured:.2}, wanted {bound}, {}",

@@ -146,5 +146,5 @@ pub async fn sample_database() -> String {
 
 /// What sessions and jobs ask of this database.
 pub fn books(pool: &Pool) -> Books {
-    Books::postgres(pool.clone(), Isolation::default())
+    Books::postgres(pool.clone(), Isolation::default(), 1)
 }
