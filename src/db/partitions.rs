@@ -9,6 +9,8 @@ use super::{DbError, begin_unhurried};
 
 /// How many months there are after today's. Covers the latest stay: a year ahead and its longest length.
 pub const MONTHS_AHEAD: u32 = 14;
+/// Properties whose calendars are lengthened in one transaction.
+const CALENDARS_AT_ONCE: i32 = 100;
 /// Longest run of one statement here.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -30,7 +32,26 @@ pub async fn ensure_months(
         )
         .await?;
     transaction.commit().await?;
+    complete_calendars(client).await?;
     Ok(row.try_get("made")?)
+}
+
+/// Lengthens what searches read to the end of the months, some properties at a time, so that no reservation waits long
+/// for it.
+async fn complete_calendars(client: &mut Client) -> Result<(), DbError> {
+    loop {
+        let transaction = begin_unhurried(client, LIMIT).await?;
+        let row = transaction
+            .query_one(
+                "select complete_calendars($1) as made",
+                &[&CALENDARS_AT_ONCE],
+            )
+            .await?;
+        transaction.commit().await?;
+        if row.try_get::<_, i32>("made")? == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Gives every property the nights it lacks, from yesterday to the end of the last month, and returns how many.

@@ -5,7 +5,7 @@ use deadpool_postgres::Pool;
 use reserveflow::db::inventory::{Files, ImportError, Imported, RowError, import};
 use reserveflow::db::reserve::Reserved;
 
-use crate::support::lodging::{Wish, assert_sound, count, stay, today};
+use crate::support::lodging::{Wish, assert_sound, count, kes, stay, today};
 use crate::support::postgres::database;
 
 const PLACES: &str = "\
@@ -326,4 +326,116 @@ async fn units_never_go_below_what_is_sold() {
         .unwrap();
     assert_eq!(row.get::<_, i64>(0), 3);
     assert_sound(&pool).await;
+}
+
+#[tokio::test]
+async fn what_a_host_says_beyond_units_and_price_is_imported_and_kept() {
+    let pool = database().await;
+    let mut lines = PROPERTIES.lines();
+    let header = lines.next().unwrap();
+    let first = lines.next().unwrap();
+    let properties = format!(
+        "{header},min_stay,max_stay,advance_hours_min,advance_days_max,unpaid_percent,fees\n\
+         {first},2,14,24,90,50,City tax 2%|Cleaning 500/stay\n"
+    );
+    let date = |days: u64| today() + Days::new(days);
+    let nights = format!(
+        "property_id,from,to,available_units,price_per_night,surge,closed,out_of_service,min_stay,max_stay,\
+         closed_to_arrival,closed_to_departure\n\
+         prop_nax1,{},{},,,,yes,2,3,5,yes,no\n\
+         prop_nax1,{},{},9,,,no,,,,,\n",
+        date(3),
+        date(5),
+        date(5),
+        date(5),
+    );
+    run(&pool, all_of(&properties, &nights)).await.unwrap();
+    let client = pool.get().await.unwrap();
+    let terms = client
+        .query_one(
+            "select concat_ws(' ', min_stay, max_stay, advance_hours_min, advance_days_max, unpaid_percent,
+                 jsonb_array_length(fees)) from property where short_id = 'prop_nax1'",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(terms.get::<_, &str>(0), "2 14 24 90 50 2");
+    let rows = async || {
+        let rows = client
+            .query(
+                "select concat_ws(' ', available_units, out_of_service, closed, min_stay, max_stay, closed_to_arrival,
+                     closed_to_departure) from property_availability where date between $1 and $2 order by date",
+                &[&date(2), &date(5)],
+            )
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    let broken = "5 2 t 3 5 t f";
+    assert_eq!(rows().await, ["7 0 f f f", broken, broken, "7 2 f 3 5 t f"]);
+    // A file without these columns leaves them alone; units that follow the property do so without the broken ones.
+    let fewer = format!("{header}\n{}\n", first.replace(",7,2,4500,", ",6,2,4500,"));
+    let files = Files {
+        properties: Some(&fewer),
+        ..Files::default()
+    };
+    run(&pool, files).await.unwrap();
+    let broken = "4 2 t 3 5 t f";
+    assert_eq!(rows().await, ["6 0 f f f", broken, broken, "7 2 f 3 5 t f"]);
+
+    // More out of service than is left beside what is sold.
+    client
+        .batch_execute("update property_availability set closed = false")
+        .await
+        .unwrap();
+    client
+        .batch_execute("update property set min_stay = 1")
+        .await
+        .unwrap();
+    let property = client
+        .query_one(
+            "select property_id from property where short_id = 'prop_nax1'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    let wish = Wish {
+        units: 5,
+        total: kes(4500 * 5 + 450 + 2500),
+        ..Wish::new(property, stay(8, 1), 1)
+    };
+    assert!(matches!(wish.reserve(&pool).await, Reserved::Made(_)));
+    let more = format!(
+        "property_id,from,to,available_units,price_per_night,surge,out_of_service\nprop_nax1,{0},{0},,,,2\n",
+        date(8)
+    );
+    let faults = rows_of_faults(&pool, &more).await;
+    assert_eq!(
+        faults,
+        [format!(
+            "nights, line 2, out_of_service: 5 are sold on {}, more than 4",
+            date(8)
+        )]
+    );
+    assert_sound(&pool).await;
+}
+
+async fn rows_of_faults(pool: &Pool, nights: &str) -> Vec<String> {
+    let files = Files {
+        nights: Some(nights),
+        ..Files::default()
+    };
+    rows(run(pool, files).await)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn all_of<'a>(properties: &'a str, nights: &'a str) -> Files<'a> {
+    Files {
+        places: Some(PLACES),
+        properties: Some(properties),
+        nights: Some(nights),
+    }
 }

@@ -1,11 +1,16 @@
 //! No night is sold twice, whatever happens at the same time.
 
-use chrono::Days;
+use chrono::{Datelike, Days, Months};
 use futures_util::future::join_all;
 use reserveflow::booking::reservation::Status;
+use reserveflow::booking::stay::Stay;
 use reserveflow::db::holds::expire_holds;
+use reserveflow::db::lane::{LaneSettings, Lanes};
 use reserveflow::db::reserve::{Isolation, Reserved};
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 
+use crate::support::eventually;
 use crate::support::lodging::{
     Lodge, Wish, assert_sound, count, kes, msisdn, reserved, stay, today,
 };
@@ -371,4 +376,189 @@ async fn a_locked_night_is_told_as_busy_in_time() {
     );
     transaction.rollback().await.unwrap();
     assert!(matches!(wish.reserve(&pool).await, Reserved::Made(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_night_that_fills_between_the_look_and_the_lock_is_taken() {
+    for isolation in [Isolation::ReadCommitted, Isolation::Serializable] {
+        let pool = database().await;
+        let property = Lodge {
+            units: 1,
+            ..Lodge::default()
+        }
+        .insert(&pool)
+        .await;
+        let mut holder = pool.get().await.unwrap();
+        let first = holder.transaction().await.unwrap();
+        first
+            .execute(
+                "update property_availability set reserved_units = 1 where date = $1",
+                &[&(today() + Days::new(4))],
+            )
+            .await
+            .unwrap();
+        // It sees the night free, and waits for the lock.
+        let wish = Wish {
+            isolation,
+            ..Wish::new(property, stay(3, 3), 1)
+        };
+        let commit = async {
+            let client = pool.get().await.unwrap();
+            eventually("a reservation that waits for the lock", async || {
+                let waiting = "pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+                (count(&client, waiting).await > 0).then_some(())
+            })
+            .await;
+            first.commit().await.unwrap();
+        };
+        let (outcome, ()) = tokio::join!(wish.reserve(&pool), commit);
+        assert_eq!(outcome, Reserved::Taken, "{isolation:?}");
+        let client = pool.get().await.unwrap();
+        assert_eq!(reserved(&client, property, stay(3, 3)).await, [0, 1, 0]);
+    }
+}
+
+#[tokio::test]
+async fn whatever_forgets_to_look_is_stopped_by_the_table_itself() {
+    let pool = database().await;
+    let property = Lodge {
+        units: 1,
+        ..Lodge::default()
+    }
+    .insert(&pool)
+    .await;
+    assert!(matches!(
+        Wish::new(property, stay(3, 1), 1).reserve(&pool).await,
+        Reserved::Made(_)
+    ));
+    let client = pool.get().await.unwrap();
+    for by_hand in [
+        "update property_availability set reserved_units = reserved_units + 1 where date = $1",
+        "update property_availability set available_units = 0 where date = $1",
+        "update property_availability set reserved_units = reserved_units - 2 where date = $1",
+    ] {
+        let error = client
+            .execute(by_hand, &[&(today() + Days::new(3))])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::CHECK_VIOLATION), "{by_hand}");
+    }
+    assert_sound(&pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_who_want_several_of_any_units_get_all_or_none() {
+    let pool = database().await;
+    let property = Lodge::default().insert(&pool).await;
+    let wishes: Vec<Wish> = (0..12)
+        .map(|number| Wish {
+            units: 2,
+            total: kes(18_000),
+            ..Wish::new(property, stay(3, 2), number)
+        })
+        .collect();
+    let outcomes = join_all(wishes.iter().map(|wish| wish.reserve(&pool))).await;
+    let made = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Reserved::Made(_)))
+        .count();
+    assert_eq!(made, 3, "7 units are 3 pairs");
+    let one = Wish::new(property, stay(3, 2), 20).reserve(&pool).await;
+    assert!(
+        matches!(one, Reserved::Made(_)),
+        "the seventh is left: {one:?}"
+    );
+    assert_sound(&pool).await;
+}
+
+/// Alone, through two instances' lanes, back by the sweeper: all on the same few nights, in every order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_at_once_on_overlapping_stays_of_several_lodges_do_not_deadlock() {
+    let pool = database().await;
+    let mut lodges = Vec::new();
+    for _ in 0..4 {
+        lodges.push(
+            Lodge {
+                pay: "prepay",
+                units: 30,
+                ..Lodge::default()
+            }
+            .insert(&pool)
+            .await,
+        );
+    }
+    let settings = LaneSettings {
+        lanes: 1,
+        ..LaneSettings::default()
+    };
+    let instances = [0, 1].map(|_| Lanes::new(&pool, Isolation::ReadCommitted, settings));
+    let until = Instant::now() + std::time::Duration::from_secs(60);
+    let book = join_all((0..64u32).map(|number| {
+        let (pool, instances, lodges) = (&pool, &instances, &lodges);
+        async move {
+            for round in 0..6 {
+                let place = (number * 7 + round * 3) as usize % lodges.len();
+                let days = u64::from((number * 5 + round) % 9);
+                let wish = Wish::new(
+                    lodges[place],
+                    stay(days, 1 + (number % 5) as u8),
+                    number * 10 + round,
+                );
+                let outcome = match number % 3 {
+                    0 => wish.reserve(pool).await,
+                    instance => wish
+                        .reserve_in(&instances[instance as usize - 1], until)
+                        .await
+                        .unwrap(),
+                };
+                assert!(
+                    matches!(outcome, Reserved::Made(_) | Reserved::Taken),
+                    "{outcome:?}"
+                );
+            }
+        }
+    }));
+    let sweep = async {
+        let client = pool.get().await.unwrap();
+        for _ in 0..12 {
+            client
+                .execute(
+                    "update reservation set hold_expires_at = now() where reservation_id in
+                         (select reservation_id from reservation where status = 'held' limit 9 for update skip locked)",
+                    &[],
+                )
+                .await
+                .unwrap();
+            expire_holds(&client, 50).await.unwrap();
+        }
+    };
+    tokio::join!(book, sweep);
+    assert_sound(&pool).await;
+}
+
+#[tokio::test]
+async fn stays_over_every_month_end_take_each_of_their_nights() {
+    let pool = database().await;
+    let property = Lodge::default().insert(&pool).await;
+    let client = pool.get().await.unwrap();
+    let next_month = today().with_day(1).unwrap() + Months::new(1);
+    for month in 0..11u32 {
+        let check_in = next_month + Months::new(month) - Days::new(1);
+        if check_in <= today() {
+            continue;
+        }
+        let over = Stay::new(check_in, 2).unwrap();
+        let wish = Wish::new(property, over, month);
+        assert!(
+            matches!(wish.reserve(&pool).await, Reserved::Made(_)),
+            "{check_in}"
+        );
+        let around = Stay::new(check_in - Days::new(1), 4).unwrap();
+        assert_eq!(
+            reserved(&client, property, around).await,
+            [0, 1, 1, 0],
+            "{check_in}"
+        );
+    }
+    assert_sound(&pool).await;
 }

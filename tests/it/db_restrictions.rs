@@ -1,8 +1,10 @@
 //! What a lodge asks of a stay is told apart from "full".
 
-use chrono::{Days, Duration, NaiveTime, Utc};
+use chrono::{Days, Duration, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Africa::Nairobi;
+use reserveflow::booking::stay::Stay;
 use reserveflow::db::reserve::{Reserved, Restriction};
+use reserveflow::db::search::find_restriction;
 
 use crate::support::lodging::{Lodge, Wish, assert_sound, stay, today};
 use crate::support::postgres::database;
@@ -152,4 +154,27 @@ async fn a_night_that_is_over_is_not_sold() {
         ..Wish::new(property, stay(3, 1), 1)
     };
     assert_eq!(late.reserve(&pool).await, Reserved::Taken);
+}
+
+/// Egypt's clocks go back in the night of 28 October 2027: the day before check-in has 25 hours.
+#[tokio::test]
+async fn hours_are_counted_across_a_change_of_the_clocks() {
+    let pool = database().await;
+    let property = Lodge::default().insert(&pool).await;
+    let client = pool.get().await.unwrap();
+    client
+        .batch_execute("update property set advance_hours_min = 24, time_zone = 'Africa/Cairo', check_in_time = '14:00'")
+        .await
+        .unwrap();
+    let stay = Stay::new(NaiveDate::from_ymd_opt(2027, 10, 29).unwrap(), 1).unwrap();
+    // 14:00 at UTC+2 on the 29th, less 24 hours: 15:00 at UTC+3 on the 28th.
+    for (at, restriction) in [
+        ("2027-10-28T12:00:00Z", None),
+        ("2027-10-28T12:00:01Z", Some(Restriction::TooLate(24))),
+    ] {
+        let told = find_restriction(&client, property, stay, at.parse().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(told, restriction, "{at}");
+    }
 }

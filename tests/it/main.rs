@@ -6,6 +6,7 @@ mod authentic;
 mod bad_input;
 mod counterparts;
 mod crash;
+mod db_calendar;
 mod db_cancel;
 mod db_change;
 mod db_errors;

@@ -37,8 +37,8 @@ const NIGHTS: u8 = 3;
 const DAYS: u32 = 300;
 /// The same for the hot property.
 const HOT_DAYS: u32 = 30;
-/// At half the load, how long each kind runs.
-const HALF: Duration = Duration::from_secs(5);
+/// At half the load, how long each round runs.
+const HALF: Duration = Duration::from_secs(2);
 const RUSH: usize = 10_000;
 const RUSH_UNITS: i32 = 20;
 const RUSH_MAX: Duration = Duration::from_millis(3_500);
@@ -102,12 +102,16 @@ async fn run_all(ground: &Ground, lanes: &Arc<Lanes>) -> anyhow::Result<()> {
         ratios.push(many / one);
     }
     println!(
-        "\nBest of {ROUNDS} rounds of {} s each, taking turns.\n",
+        "\nBest of {ROUNDS} rounds of {} s each, taking turns; percentiles at half the lanes' rate, best of {ROUNDS} rounds.\n",
         ROUND.as_secs()
     );
     let mut halves = Vec::new();
     for (load, rate) in rates {
-        halves.push(open(lanes, load, rate / 2.0).await?);
+        let mut quickest = f64::INFINITY;
+        for _ in 0..ROUNDS {
+            quickest = quickest.min(open(lanes, load, rate / 2.0).await?);
+        }
+        halves.push(quickest);
     }
     let rush = rush(ground, lanes).await?;
     let wrong = check(ground).await?;

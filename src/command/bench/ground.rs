@@ -21,6 +21,9 @@ pub(super) const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2100, 1, 1).expect("
 /// A price of each night, in minor units.
 pub(super) const PRICE: i64 = 450_000;
 
+/// Beside the load of other programs a statement may take its time.
+const UNHURRIED: &str = "set statement_timeout = '10s'";
+
 pub(super) struct Ground {
     pub(super) pool: Pool,
     pub(super) url: String,
@@ -91,11 +94,20 @@ async fn fill(client: &Client) -> anyhow::Result<()> {
         )
         .await?;
     insert(client, 1, PROPERTIES, UNITS).await?;
-    client
-        .batch_execute(
-            "set statement_timeout = 0; vacuum analyze; checkpoint; reset statement_timeout",
-        )
-        .await?;
+    tidy(client).await
+}
+
+/// As after a night's rest: no dead rows, fresh statistics, nothing left to write.
+pub(super) async fn tidy(client: &Client) -> anyhow::Result<()> {
+    // One by one: VACUUM does not run inside of a transaction, which several in one message would be.
+    for statement in [
+        "set statement_timeout = 0",
+        "vacuum analyze",
+        "checkpoint",
+        UNHURRIED,
+    ] {
+        client.batch_execute(statement).await?;
+    }
     Ok(())
 }
 
@@ -110,7 +122,7 @@ async fn insert(client: &Client, first: u32, last: u32, units: i32) -> anyhow::R
                  'Africa/Nairobi', 'at_lodge', '+254712345678'
              from generate_series({first}, {last}) n;
              select fill_nights('{TODAY}');
-             set statement_timeout = '1500ms'"
+             {UNHURRIED}"
         ))
         .await?;
     Ok(())

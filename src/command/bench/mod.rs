@@ -3,6 +3,7 @@
 mod booking;
 mod ground;
 mod menu;
+mod search;
 
 use std::process::ExitCode;
 
@@ -15,12 +16,15 @@ pub(crate) enum Bench {
     Menu,
     /// Reservations through the lanes, beside the best that pgbench reaches one at a time, on a Postgres of its own.
     Booking,
+    /// Searches of the next 90 days, of one date and of a calendar, on a Postgres of its own.
+    Search,
 }
 
 pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     match bench {
         Bench::Menu => menu::run(),
         Bench::Booking => booking::run(),
+        Bench::Search => search::run(),
     }
 }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::partitions::first_night;
 use super::{DbError, begin_unhurried};
 
+mod fees;
 mod nights;
 mod places;
 mod properties;
@@ -35,10 +36,12 @@ pub struct Files<'a> {
     /// `place_id,kind,town,name,country,region,latitude,longitude,popularity,aliases`; aliases separated by `|`.
     pub places: Option<&'a str>,
     /// `property_id,host_name,host_phone,name,kind,town,area,landmark,units,guests_max,price_per_night,currency,`
-    /// `hold_minutes,phone,check_in_time,cancel_hours,pay`.
+    /// `hold_minutes,phone,check_in_time,cancel_hours,pay`, and where wanted `min_stay,max_stay,advance_hours_min,`
+    /// `advance_days_max,unpaid_percent,fees`.
     pub properties: Option<&'a str>,
-    /// `property_id,from,to,available_units,price_per_night,surge`: `to` is included, an empty cell leaves it as it
-    /// is, a later row goes over an earlier one.
+    /// `property_id,from,to,available_units,price_per_night,surge`, and where wanted `closed,out_of_service,min_stay,`
+    /// `max_stay,closed_to_arrival,closed_to_departure`: `to` is included, an empty cell leaves it as it is, a later row
+    /// goes over an earlier one.
     pub nights: Option<&'a str>,
 }
 
@@ -222,6 +225,8 @@ type Night = (String, NaiveDate);
 struct Sold {
     night: Night,
     reserved_units: i32,
+    available_units: i32,
+    out_of_service: i32,
     own_units: bool,
 }
 
@@ -234,12 +239,12 @@ async fn lock_nights(
 ) -> Result<Vec<Sold>, DbError> {
     let rows = transaction
         .query(
-            "select p.short_id, a.date, a.reserved_units, a.own_units
+            "select p.short_id, a.date, a.reserved_units, a.available_units, a.out_of_service, a.own_units
              from property p
              left join jsonb_to_recordset($1) as n (short_id text, units integer, price_base integer)
                     on n.short_id = p.short_id
              join property_availability a on a.property_id = p.property_id and a.date >= $3
-             where (not a.own_units and a.available_units <> n.units)
+             where (not a.own_units and a.available_units <> n.units - a.out_of_service)
                 or (not a.own_price and a.price_base <> n.price_base)
                 or (p.short_id, a.date) in
                    (select o.short_id, o.date from jsonb_to_recordset($2) as o (short_id text, date date))
@@ -253,6 +258,8 @@ async fn lock_nights(
         .map(|row| Sold {
             night: (row.get("short_id"), row.get("date")),
             reserved_units: row.get("reserved_units"),
+            available_units: row.get("available_units"),
+            out_of_service: row.get("out_of_service"),
             own_units: row.get("own_units"),
         })
         .collect())
@@ -269,34 +276,35 @@ fn check_sold(
         .iter()
         .map(|property| (property.short_id.as_str(), property))
         .collect();
-    for Sold {
-        night,
-        reserved_units,
-        own_units,
-    } in sold
-    {
-        let (file, line, column, units) = match (overrides.get(night), units.get(night.0.as_str()))
-        {
-            (
-                Some(Override {
-                    available_units: Some(units),
-                    line,
-                    ..
-                }),
-                _,
-            ) => ("nights", *line, "available_units", *units),
-            (_, Some(property)) if !own_units => {
-                ("properties", property.line, "units", property.units)
+    for night in sold {
+        let own = overrides.get(&night.night);
+        let property = units
+            .get(night.night.0.as_str())
+            .filter(|_| !night.own_units);
+        let units = own
+            .and_then(|own| own.available_units)
+            .or(property.map(|property| property.units))
+            .unwrap_or(night.available_units + night.out_of_service);
+        let broken = own.and_then(|own| own.out_of_service);
+        let left = units - broken.unwrap_or(night.out_of_service);
+        if left >= night.reserved_units {
+            continue;
+        }
+        let (file, line, column) = match (own, property) {
+            (Some(own), _) if own.available_units.is_some() => {
+                ("nights", own.line, "available_units")
             }
+            (Some(own), _) if own.out_of_service.is_some() => {
+                ("nights", own.line, "out_of_service")
+            }
+            (_, Some(property)) => ("properties", property.line, "units"),
             _ => continue,
         };
-        if units < *reserved_units {
-            let message = format!(
-                "{reserved_units} are sold on {}, more than {units}",
-                night.1
-            );
-            faults.push(Fault::at(file, line, column, message));
-        }
+        let message = format!(
+            "{} are sold on {}, more than {left}",
+            night.reserved_units, night.night.1
+        );
+        faults.push(Fault::at(file, line, column, message));
     }
 }
 
@@ -363,6 +371,19 @@ async fn write_properties(
             &[&rows_of(properties)?],
         )
         .await?;
+    transaction
+        .execute(
+            "update property p
+             set min_stay = coalesce(r.min_stay, p.min_stay), max_stay = coalesce(r.max_stay, p.max_stay),
+                 advance_hours_min = coalesce(r.advance_hours_min, p.advance_hours_min),
+                 advance_days_max = coalesce(r.advance_days_max, p.advance_days_max),
+                 unpaid_percent = coalesce(r.unpaid_percent, p.unpaid_percent), fees = coalesce(r.fees, p.fees)
+             from jsonb_to_recordset($1) as r (short_id text, min_stay smallint, max_stay smallint,
+                 advance_hours_min integer, advance_days_max integer, unpaid_percent smallint, fees jsonb)
+             where p.short_id = r.short_id",
+            &[&rows_of(properties)?],
+        )
+        .await?;
     Ok(())
 }
 
@@ -388,13 +409,20 @@ async fn write_nights(
         transaction
             .execute(
                 "update property_availability a
-                 set available_units = coalesce(o.available_units, a.available_units),
+                 set available_units = greatest(0, coalesce(o.available_units, a.available_units + a.out_of_service)
+                                                   - coalesce(o.out_of_service, a.out_of_service)),
+                     out_of_service = coalesce(o.out_of_service, a.out_of_service),
+                     closed = coalesce(o.closed, a.closed), min_stay = coalesce(o.min_stay, a.min_stay),
+                     max_stay = coalesce(o.max_stay, a.max_stay),
+                     closed_to_arrival = coalesce(o.closed_to_arrival, a.closed_to_arrival),
+                     closed_to_departure = coalesce(o.closed_to_departure, a.closed_to_departure),
                      own_units = a.own_units or o.available_units is not null,
                      price_base = coalesce(o.price_base, a.price_base),
                      own_price = a.own_price or o.price_base is not null,
                      surge_multiplier = coalesce(o.surge, a.surge_multiplier), updated_at = now()
                  from jsonb_to_recordset($1) as o (short_id text, date date, available_units integer,
-                     price_base integer, surge numeric(3, 2))
+                     price_base integer, surge numeric(3, 2), out_of_service integer, closed boolean,
+                     min_stay smallint, max_stay smallint, closed_to_arrival boolean, closed_to_departure boolean)
                  join property p on p.short_id = o.short_id
                  where a.property_id = p.property_id and a.date = o.date",
                 &[&rows_of(overrides.values())?],
@@ -404,11 +432,12 @@ async fn write_nights(
     transaction
         .execute(
             "update property_availability a
-             set available_units = case when a.own_units then a.available_units else p.units end,
+             set available_units = case when a.own_units then a.available_units
+                                        else greatest(0, p.units - a.out_of_service) end,
                  price_base = case when a.own_price then a.price_base else p.price_base end, updated_at = now()
              from property p
              where p.short_id = any ($2) and a.property_id = p.property_id and a.date >= $1
-               and ((not a.own_units and a.available_units <> p.units)
+               and ((not a.own_units and a.available_units <> greatest(0, p.units - a.out_of_service))
                  or (not a.own_price and a.price_base <> p.price_base))",
             &[&first, &short_ids],
         )

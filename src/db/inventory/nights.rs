@@ -9,6 +9,7 @@ use super::properties::UNITS_MAX;
 use super::sheet::{self, Line, read_digits, read_price};
 use super::{Calendar, Night, RowError};
 use crate::booking::money::Currency;
+use crate::booking::stay::NIGHTS_MAX as STAY_MAX;
 
 const COLUMNS: [&str; 6] = [
     "property_id",
@@ -18,6 +19,14 @@ const COLUMNS: [&str; 6] = [
     "price_per_night",
     "surge",
 ];
+const OPTIONAL: [&str; 6] = [
+    "closed",
+    "out_of_service",
+    "min_stay",
+    "max_stay",
+    "closed_to_arrival",
+    "closed_to_departure",
+];
 /// The most nights that one file may name.
 const NIGHTS_MAX: usize = 400_000;
 /// Surge multipliers, in hundredths: half the price to three times.
@@ -26,14 +35,27 @@ const SURGE_HUNDREDTHS: std::ops::RangeInclusive<i64> = 50..=300;
 /// What one night gets; `None` leaves it as it is.
 #[derive(Clone, Serialize)]
 pub(super) struct Override {
-    /// Of the row that sets `available_units`, or of the first.
+    /// Of the row that sets the units, or of the first.
     #[serde(skip)]
     pub(super) line: u64,
     short_id: String,
     date: NaiveDate,
     pub(super) available_units: Option<i32>,
+    pub(super) out_of_service: Option<i32>,
     price_base: Option<i32>,
     surge: Option<String>,
+    #[serde(flatten)]
+    rules: Rules,
+}
+
+/// Who may come on a night; `None` leaves it as it is.
+#[derive(Clone, Copy, Serialize)]
+struct Rules {
+    closed: Option<bool>,
+    min_stay: Option<i16>,
+    max_stay: Option<i16>,
+    closed_to_arrival: Option<bool>,
+    closed_to_departure: Option<bool>,
 }
 
 struct Row {
@@ -42,6 +64,8 @@ struct Row {
     from: NaiveDate,
     to: NaiveDate,
     available_units: Option<i32>,
+    out_of_service: Option<i32>,
+    rules: Rules,
     price_base: Option<i32>,
     surge: Option<String>,
 }
@@ -53,7 +77,7 @@ pub(super) fn read(
     calendar: Calendar,
     faults: &mut Vec<RowError>,
 ) -> BTreeMap<Night, Override> {
-    let rows = sheet::read("nights", text, &COLUMNS, faults, |line| {
+    let rows = sheet::read("nights", text, &COLUMNS, &OPTIONAL, faults, |line| {
         read_line(line, properties, calendar)
     });
     let mut nights: BTreeMap<Night, Override> = BTreeMap::new();
@@ -75,6 +99,8 @@ pub(super) fn read(
                     short_id: row.short_id.clone(),
                     date,
                     available_units: row.available_units,
+                    out_of_service: row.out_of_service,
+                    rules: row.rules,
                     price_base: row.price_base,
                     surge: row.surge.clone(),
                 });
@@ -85,10 +111,19 @@ pub(super) fn read(
 
 impl Override {
     fn take_over(&mut self, row: &Row) {
-        if row.available_units.is_some() {
+        if row.available_units.is_some() || row.out_of_service.is_some() {
             self.line = row.line;
-            self.available_units = row.available_units;
         }
+        self.available_units = row.available_units.or(self.available_units);
+        self.out_of_service = row.out_of_service.or(self.out_of_service);
+        let (new, old) = (row.rules, self.rules);
+        self.rules = Rules {
+            closed: new.closed.or(old.closed),
+            min_stay: new.min_stay.or(old.min_stay),
+            max_stay: new.max_stay.or(old.max_stay),
+            closed_to_arrival: new.closed_to_arrival.or(old.closed_to_arrival),
+            closed_to_departure: new.closed_to_departure.or(old.closed_to_departure),
+        };
         self.price_base = row.price_base.or(self.price_base);
         self.surge = row.surge.clone().or_else(|| self.surge.take());
     }
@@ -118,6 +153,15 @@ fn read_line(
             read_price(raw, currency)
         }),
     };
+    let out_of_service = line.number_or_empty("out_of_service", 0..=UNITS_MAX);
+    let stays = 1..=i16::from(STAY_MAX);
+    let (min_stay, max_stay) = (
+        line.number_or_empty("min_stay", stays.clone()),
+        line.number_or_empty("max_stay", stays),
+    );
+    let closed = line.yes_or_no("closed");
+    let closed_to_arrival = line.yes_or_no("closed_to_arrival");
+    let closed_to_departure = line.yes_or_no("closed_to_departure");
     let surge = line.optional("surge", "a factor from 0.50 to 3.00", read_surge);
     let (from, to) = (from?, to?);
     if to < from {
@@ -134,6 +178,14 @@ fn read_line(
         from,
         to,
         available_units: available_units?,
+        out_of_service: out_of_service?,
+        rules: Rules {
+            closed: closed?,
+            min_stay: min_stay?,
+            max_stay: max_stay?,
+            closed_to_arrival: closed_to_arrival?,
+            closed_to_departure: closed_to_departure?,
+        },
         price_base: price_base?,
         surge: surge?,
     })

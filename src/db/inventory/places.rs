@@ -51,7 +51,7 @@ pub(super) fn read(
     stored: &HashMap<String, KnownPlace>,
     faults: &mut Vec<RowError>,
 ) -> Vec<Place> {
-    let places = sheet::read("places", text, &COLUMNS, faults, read_line);
+    let places = sheet::read("places", text, &COLUMNS, &[], faults, read_line);
     let mut lines: HashMap<&str, (u64, Option<&str>)> = HashMap::new();
     for place in &places {
         let first = lines

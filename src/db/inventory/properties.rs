@@ -6,11 +6,12 @@ use chrono::NaiveTime;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::fees::{self, Fee};
 use super::sheet::{self, Line};
 use super::{KnownPlace, RowError};
 use crate::booking::money::Currency;
 use crate::booking::offer::Pay;
-use crate::booking::stay::GUESTS_MAX;
+use crate::booking::stay::{ADVANCE_DAYS_MAX, GUESTS_MAX, NIGHTS_MAX};
 use crate::country::Country;
 
 const COLUMNS: [&str; 17] = [
@@ -32,10 +33,20 @@ const COLUMNS: [&str; 17] = [
     "cancel_hours",
     "pay",
 ];
+const OPTIONAL: [&str; 6] = [
+    "min_stay",
+    "max_stay",
+    "advance_hours_min",
+    "advance_days_max",
+    "unpaid_percent",
+    "fees",
+];
 /// The most units of one property.
 pub(super) const UNITS_MAX: i32 = 10_000;
 /// The longest hold: a day.
 const HOLD_MINUTES_MAX: i32 = 24 * 60;
+/// The longest notice that a lodge asks for: 30 days.
+const ADVANCE_HOURS_MAX: i32 = 30 * 24;
 /// The earliest end of cancelling: 30 days before.
 const CANCEL_HOURS_MAX: i32 = 30 * 24;
 
@@ -64,6 +75,19 @@ pub(super) struct Property {
     pay: &'static str,
     hold_minutes: i32,
     phone: String,
+    #[serde(flatten)]
+    terms: Terms,
+}
+
+/// What is left as it is, or at its default, where the file does not say it.
+#[derive(Serialize)]
+struct Terms {
+    min_stay: Option<i16>,
+    max_stay: Option<i16>,
+    advance_hours_min: Option<i32>,
+    advance_days_max: Option<i32>,
+    unpaid_percent: Option<i16>,
+    fees: Option<Vec<Fee>>,
 }
 
 /// The right rows. `stored` gives the currency by short id of properties that were imported before.
@@ -73,7 +97,7 @@ pub(super) fn read(
     stored: &HashMap<String, String>,
     faults: &mut Vec<RowError>,
 ) -> Vec<Property> {
-    let properties = sheet::read("properties", text, &COLUMNS, faults, |line| {
+    let properties = sheet::read("properties", text, &COLUMNS, &OPTIONAL, faults, |line| {
         read_line(line, places)
     });
     let mut ids = HashMap::new();
@@ -149,6 +173,17 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
     });
     let cancel_hours = line.number("cancel_hours", 0..=CANCEL_HOURS_MAX);
     let pay = line.cell("pay", "at_lodge or prepay", Pay::find);
+    let stays = 1..=i16::from(NIGHTS_MAX);
+    let min_stay = line.number_or_empty("min_stay", stays.clone());
+    let max_stay = line.number_or_empty("max_stay", stays);
+    let advance_hours_min = line.number_or_empty("advance_hours_min", 0..=ADVANCE_HOURS_MAX);
+    let advance_days_max =
+        line.number_or_empty("advance_days_max", 0..=i32::from(ADVANCE_DAYS_MAX));
+    let unpaid_percent = line.number_or_empty("unpaid_percent", 0..=100);
+    let fees = match currency {
+        None => Some(None),
+        Some(currency) => line.optional("fees", fees::WANTED, |raw| fees::read(raw, currency)),
+    };
     let (town, country) = town?;
     Some(Property {
         line: line.number,
@@ -172,6 +207,14 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
         pay: pay?.word(),
         hold_minutes: hold_minutes?,
         phone: phone?,
+        terms: Terms {
+            min_stay: min_stay?,
+            max_stay: max_stay?,
+            advance_hours_min: advance_hours_min?,
+            advance_days_max: advance_days_max?,
+            unpaid_percent: unpaid_percent?,
+            fees: fees?,
+        },
     })
 }
 

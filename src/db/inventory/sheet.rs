@@ -47,11 +47,13 @@ pub(super) struct Line<'a> {
     faults: &'a mut Vec<RowError>,
 }
 
-/// Reads a file whose header has exactly `columns`, in any order, and gives each line to `read`. No file has no lines.
+/// Reads a file whose header has all `columns` and some of `optional`, in any order, and gives each line to `read`. No file
+/// has no lines.
 pub(super) fn read<T>(
     file: &'static str,
     text: Option<&str>,
     columns: &[&'static str],
+    optional: &[&'static str],
     faults: &mut Vec<RowError>,
     mut read: impl FnMut(&mut Line<'_>) -> Option<T>,
 ) -> Vec<T> {
@@ -70,7 +72,7 @@ pub(super) fn read<T>(
     let mut reader = ReaderBuilder::new()
         .trim(Trim::All)
         .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-    let Some(places) = find_columns(file, reader.headers(), columns, faults) else {
+    let Some(places) = find_columns(file, reader.headers(), columns, optional, faults) else {
         return Vec::new();
     };
     let mut rows = Vec::new();
@@ -108,6 +110,7 @@ fn find_columns(
     file: &'static str,
     headers: Result<&StringRecord, csv::Error>,
     columns: &[&'static str],
+    optional: &[&'static str],
     faults: &mut Vec<RowError>,
 ) -> Option<HashMap<&'static str, usize>> {
     let before = faults.len();
@@ -120,7 +123,8 @@ fn find_columns(
     };
     let mut places = HashMap::new();
     for (place, header) in headers.iter().enumerate() {
-        match columns.iter().find(|column| **column == header) {
+        let known = columns.iter().chain(optional);
+        match known.into_iter().find(|column| **column == header) {
             None => faults.push(Fault::at(file, 1, header, "is not a column of this file")),
             Some(column) => {
                 if places.insert(*column, place).is_some() {
@@ -201,6 +205,30 @@ impl Line<'_> {
         let wanted = format!("a number from {} to {}", bounds.start(), bounds.end());
         self.cell(column, &wanted, |raw| {
             raw.parse().ok().filter(|number| bounds.contains(number))
+        })
+    }
+
+    /// As [`Line::number`]; an empty cell or no such column is `Some(None)`.
+    pub(super) fn number_or_empty<N>(
+        &mut self,
+        column: &str,
+        bounds: std::ops::RangeInclusive<N>,
+    ) -> Option<Option<N>>
+    where
+        N: FromStr + PartialOrd + std::fmt::Display,
+    {
+        if self.raw(column).is_empty() {
+            return Some(None);
+        }
+        self.number(column, bounds).map(Some)
+    }
+
+    /// `yes` or `no`; an empty cell or no such column is `Some(None)`.
+    pub(super) fn yes_or_no(&mut self, column: &str) -> Option<Option<bool>> {
+        self.optional(column, "yes or no", |raw| match raw {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
         })
     }
 
