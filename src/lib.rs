@@ -55,6 +55,7 @@ pub mod jobs;
 pub mod letters;
 pub mod menu;
 pub mod operator;
+pub mod payment;
 pub mod phone;
 pub mod places;
 pub mod routes;

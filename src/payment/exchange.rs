@@ -1,0 +1,179 @@
+//! The way to one account at a provider: tokens kept while they last, requests sent once, and once more where only the
+//! token was at fault.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use super::{Asked, Fate, Misconfigured, Prompt, Prompted, Provider, Refund, Refunding};
+use crate::sms::http::{Reply, SEND_MAX, exchange};
+use crate::sms::{Account, Request, Token};
+
+/// How long before its end a token is not used any more.
+const TOKEN_MARGIN: Duration = SEND_MAX.saturating_mul(2);
+/// The longest that a token is used, whatever it says.
+const TOKEN_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The most things that an account has to fetch before its first request: a token and a key.
+const LOGINS_MAX: usize = 2;
+
+/// An account at a provider over HTTP.
+pub struct Line {
+    provider: &'static dyn Provider,
+    account: Account,
+    http: reqwest::Client,
+    /// In use, and when each ends.
+    tokens: Mutex<Vec<(Token, Instant)>>,
+}
+
+/// Why there is no answer to read.
+enum Unanswered {
+    Misconfigured(Misconfigured),
+    /// Nothing was sent.
+    NotSent(&'static str),
+    /// Nobody can be served until someone acts.
+    Refused(&'static str),
+    /// It may have arrived.
+    Lost(&'static str),
+}
+
+impl Line {
+    /// The way to `account`. `http` comes from [`crate::sms::http_builder`].
+    pub fn new(provider: &'static dyn Provider, account: Account, http: reqwest::Client) -> Line {
+        Line {
+            provider,
+            account,
+            http,
+            tokens: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Whose account it is.
+    pub fn provider(&self) -> &'static dyn Provider {
+        self.provider
+    }
+
+    /// Its settings, for reading callbacks.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Makes a phone ask for the PIN, within four times [`SEND_MAX`].
+    pub async fn prompt(&self, prompt: &Prompt<'_>) -> Prompted {
+        let encode = |account: &Account| self.provider.encode_prompt(account, prompt);
+        match self.ask(encode).await {
+            Ok(reply) => self.provider.decode_prompt(&reply.answer()),
+            Err(Unanswered::NotSent(reason)) => Prompted::RetryLater {
+                reason: reason.to_owned(),
+            },
+            Err(Unanswered::Refused(reason)) => Prompted::Paused {
+                reason: reason.to_owned(),
+            },
+            Err(Unanswered::Misconfigured(error)) => Prompted::Paused {
+                reason: error.to_string(),
+            },
+            Err(Unanswered::Lost(reason)) => Prompted::Unknown {
+                reason: reason.to_owned(),
+            },
+        }
+    }
+
+    /// Asks what became of a prompt.
+    pub async fn query(&self, asked: &Asked<'_>) -> Fate {
+        let encode = |account: &Account| Ok(self.provider.encode_query(account, asked));
+        match self.ask(encode).await {
+            Ok(reply) => self.provider.decode_query(asked, &reply.answer()),
+            Err(error) => Fate::Unknown {
+                reason: error.reason(),
+            },
+        }
+    }
+
+    /// Sends money back; only where [`Provider::can_refund`] says so.
+    pub async fn refund(&self, refund: &Refund<'_>) -> Refunding {
+        let encode = |account: &Account| self.provider.encode_refund(account, refund);
+        match self.ask(encode).await {
+            Ok(reply) => self.provider.decode_refund(&reply.answer()),
+            Err(Unanswered::Lost(reason)) => Refunding::Unknown {
+                reason: reason.to_owned(),
+            },
+            Err(error) => Refunding::Refused {
+                reason: error.reason(),
+            },
+        }
+    }
+
+    async fn ask(
+        &self,
+        encode: impl Fn(&Account) -> Result<Request, Misconfigured>,
+    ) -> Result<Reply, Unanswered> {
+        let (account, fresh) = self.logged_in().await?;
+        let reply = self.send(encode(&account)).await?;
+        if fresh || !self.provider.is_logged_out(&reply.answer()) {
+            return Ok(reply);
+        }
+        self.tokens.lock().await.clear();
+        let (account, _) = self.logged_in().await?;
+        self.send(encode(&account)).await
+    }
+
+    async fn send(&self, request: Result<Request, Misconfigured>) -> Result<Reply, Unanswered> {
+        let request = request.map_err(Unanswered::Misconfigured)?;
+        exchange(&self.http, request).await.map_err(|error| {
+            if error.is_builder() {
+                Unanswered::Refused("bad_settings")
+            } else if error.is_connect() {
+                Unanswered::NotSent("connect")
+            } else if error.is_timeout() {
+                Unanswered::Lost("timeout")
+            } else {
+                Unanswered::Lost("connection_lost")
+            }
+        })
+    }
+
+    /// The account with all that it has to fetch, and whether any of it is fresh. Others wait for the same fetch.
+    async fn logged_in(&self) -> Result<(Account, bool), Unanswered> {
+        let mut tokens = self.tokens.lock().await;
+        let now = Instant::now();
+        tokens.retain(|(_, end)| now < *end);
+        let mut account = self.account.clone();
+        for (token, _) in tokens.iter() {
+            account = account.with(token);
+        }
+        let mut fresh = false;
+        for _ in 0..LOGINS_MAX {
+            let Some(login) = self.provider.encode_login(&account) else {
+                return Ok((account, fresh));
+            };
+            let reply = exchange(&self.http, login)
+                .await
+                .map_err(|_| Unanswered::NotSent("login"))?;
+            let answer = reply.answer();
+            let Some(token) = self.provider.decode_login(&account, &answer) else {
+                return Err(match answer.status {
+                    408 | 425 | 429 | 500.. => Unanswered::NotSent("login"),
+                    _ => Unanswered::Refused("authentication"),
+                });
+            };
+            account = account.with(&token);
+            let lasts = token.lasts.min(TOKEN_MAX).saturating_sub(TOKEN_MARGIN);
+            tokens.push((token, Instant::now() + lasts));
+            fresh = true;
+        }
+        match self.provider.encode_login(&account) {
+            None => Ok((account, fresh)),
+            Some(_) => Err(Unanswered::Refused("authentication")),
+        }
+    }
+}
+
+impl Unanswered {
+    fn reason(&self) -> String {
+        match self {
+            Unanswered::Misconfigured(error) => error.to_string(),
+            Unanswered::NotSent(reason)
+            | Unanswered::Refused(reason)
+            | Unanswered::Lost(reason) => (*reason).to_owned(),
+        }
+    }
+}
