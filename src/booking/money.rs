@@ -1,5 +1,7 @@
 //! Money: whole minor units and their currency; no floating point.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A currency of service. Source of codes and minor digits: ISO 4217; Tanzanian shillings are handled without cents, as traded.
@@ -76,5 +78,17 @@ impl Money {
     pub fn split(self) -> (i64, i64) {
         let per_unit = self.currency.minor_per_unit();
         (self.minor / per_unit, self.minor % per_unit)
+    }
+}
+
+/// For operators: `KES 4500`, `KES 4500.50`. Guests read amounts as their language writes them.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (units, rest) = self.split();
+        write!(f, "{} {units}", self.currency.code())?;
+        if rest == 0 {
+            return Ok(());
+        }
+        write!(f, ".{:02}", rest.abs())
     }
 }

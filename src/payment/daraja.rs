@@ -30,12 +30,14 @@ use serde_json::{Value, json};
 
 use super::{
     Asked, BadCallback, Callback, Door, Failure, Fate, Misconfigured, Notice, Paid, Prompt,
-    Prompted, Provider, Received, Refund, Refunding, Rejection, amount, rsa,
+    Prompted, Provider, Received, Refund, Refunding, Rejection, Span, amount, rsa,
 };
 use crate::booking::money::Currency;
 use crate::sms::{Account, Answer, Request, Settings, Token};
 use crate::ussd::Rendered;
 
+/// Its name in configuration, URLs and the database.
+pub const NAME: &str = "daraja";
 /// Where requests go unless the setting `url` says otherwise.
 const URL: &str = "https://api.safaricom.co.ke";
 /// What a payer sees beside the reference: at most 13 characters.
@@ -50,7 +52,7 @@ pub struct Daraja;
 
 impl Provider for Daraja {
     fn name(&self) -> &'static str {
-        "daraja"
+        NAME
     }
 
     fn settings(&self) -> &'static Settings {
@@ -246,6 +248,62 @@ impl Provider for Daraja {
             Err(Rejection::Other) => (json!("C2B00016"), "Rejected"),
         };
         Rendered::json(&json!({ "ResultCode": code, "ResultDesc": words }))
+    }
+
+    /// All payments to the pay bill of the last 48 h, once the account is registered for pull transactions.
+    fn encode_statement(&self, account: &Account, span: &Span, offset: usize) -> Option<Request> {
+        let local = |at: DateTime<Utc>| {
+            let local = at.with_timezone(&Nairobi);
+            local.format("%Y-%m-%d %H:%M:%S").to_string()
+        };
+        Some(call(
+            account,
+            "/pulltransactions/v1/query",
+            &json!({
+                "ShortCode": account.needed("short_code"),
+                "StartDate": local(span.from),
+                "EndDate": local(span.to),
+                "OffSetValue": offset.to_string(),
+            }),
+        ))
+    }
+
+    fn decode_statement(&self, account: &Account, answer: &Answer<'_>) -> Option<Vec<Received>> {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(rename = "Response", default)]
+            pages: Vec<Page>,
+        }
+        // One list, or a list of lists.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Page {
+            Many(Vec<Row>),
+            One(Row),
+        }
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(rename = "transactionId")]
+            receipt: String,
+            #[serde(default)]
+            billreference: String,
+            amount: Value,
+        }
+        let body: Body = answer.json().filter(|_| answer.is_success())?;
+        let rows = body.pages.into_iter().flat_map(|page| match page {
+            Page::Many(rows) => rows,
+            Page::One(row) => vec![row],
+        });
+        rows.map(|row| {
+            Some(Received {
+                amount: amount::parse(&row.amount, Currency::Kes)?,
+                receipt: row.receipt,
+                reference: row.billreference,
+                short_code: account.needed("short_code").to_owned(),
+                at: None,
+            })
+        })
+        .collect()
     }
 
     fn can_refund(&self, account: &Account) -> bool {

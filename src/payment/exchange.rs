@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use super::{Asked, Fate, Misconfigured, Prompt, Prompted, Provider, Refund, Refunding};
+use super::{
+    Asked, Fate, Misconfigured, Prompt, Prompted, Provider, Received, Refund, Refunding, Span,
+};
 use crate::sms::http::{Reply, SEND_MAX, exchange};
 use crate::sms::{Account, Request, Token};
 
@@ -13,6 +15,8 @@ use crate::sms::{Account, Request, Token};
 const TOKEN_MARGIN: Duration = SEND_MAX.saturating_mul(2);
 /// The longest that a token is used, whatever it says.
 const TOKEN_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The most payments of one statement.
+pub const STATEMENT_ROWS_MAX: usize = 100_000;
 /// The most things that an account has to fetch before its first request: a token and a key.
 const LOGINS_MAX: usize = 2;
 
@@ -99,6 +103,31 @@ impl Line {
             Err(error) => Refunding::Refused {
                 reason: error.reason(),
             },
+        }
+    }
+
+    /// Which payments have come in a time; at most [`STATEMENT_ROWS_MAX`].
+    ///
+    /// # Errors
+    /// A short word why it is not known.
+    pub async fn statement(&self, span: &Span) -> Result<Vec<Received>, String> {
+        let mut all = Vec::new();
+        loop {
+            let encode = |account: &Account| {
+                self.provider
+                    .encode_statement(account, span, all.len())
+                    .ok_or(Misconfigured("statement"))
+            };
+            let reply = self.ask(encode).await.map_err(|error| error.reason())?;
+            let answer = reply.answer();
+            let page = self
+                .provider
+                .decode_statement(&self.account, &answer)
+                .ok_or_else(|| format!("http_{}", answer.status))?;
+            if page.is_empty() || all.len() >= STATEMENT_ROWS_MAX {
+                return Ok(all);
+            }
+            all.extend(page);
         }
     }
 

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod mtn_momo;
 pub mod rsa;
 pub mod sandbox;
+pub mod statement;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -76,6 +77,21 @@ pub trait Provider: Sync {
     /// Answers a callback that is kept. `accepted` matters to the question whether money may come.
     fn acknowledge(&self, _door: Door, _accepted: Result<(), Rejection>) -> Rendered {
         Rendered::empty()
+    }
+
+    /// The question which payments have come in a time, from the `offset`-th on. `None`: the provider does not tell.
+    fn encode_statement(
+        &self,
+        _account: &Account,
+        _span: &Span,
+        _offset: usize,
+    ) -> Option<Request> {
+        None
+    }
+
+    /// The answer to [`Provider::encode_statement`]. `None`: it cannot be read.
+    fn decode_statement(&self, _account: &Account, _answer: &Answer<'_>) -> Option<Vec<Received>> {
+        None
     }
 
     /// Whether money can be sent back by request; else the provider's own console does that.
@@ -278,6 +294,14 @@ pub struct Received {
     pub short_code: String,
     /// When, by the provider's clock.
     pub at: Option<DateTime<Utc>>,
+}
+
+/// From a moment to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the word says it")]
+pub struct Span {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
 }
 
 /// Why a payment by hand may not come.
