@@ -24,6 +24,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod partitions;
 pub mod patience;
+pub mod payments;
 pub mod places;
 pub mod pool;
 pub mod replies;

@@ -1,0 +1,7 @@
+//! Money: prompts, what providers post, what came, what goes back, and the ledger that holds it together.
+
+pub mod attempts;
+pub mod callbacks;
+pub mod ledger;
+pub mod refunds;
+pub mod settle;

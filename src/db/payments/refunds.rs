@@ -1,0 +1,383 @@
+//! Money that goes back: requested, approved by a person, sent, confirmed. Payments that belong to no reservation are
+//! given to one by a person.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::booking::money::Money;
+use crate::db::reservations::{self, Reservation};
+use crate::db::{DbError, read_currency};
+
+/// The most rows that a list shows.
+const LIST_MAX: i64 = 200;
+
+/// A refund as an operator sees it.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    /// Its id.
+    pub refund_id: Uuid,
+    /// The booking's code digits; empty for a payment that belongs to none.
+    pub code: String,
+    /// How much.
+    pub amount: Money,
+    /// Why.
+    pub why: String,
+    /// `requested`, `approved`, `sending`, `sent`, `done` or `refused`.
+    pub status: String,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// Who approved it first.
+    pub approved_by: Option<String>,
+    /// Whose account the money is at.
+    pub provider: String,
+    /// The receipt of the payment.
+    pub receipt: Option<String>,
+    /// The last word about it.
+    pub reason: Option<String>,
+    /// When it was asked for.
+    pub at: DateTime<Utc>,
+}
+
+/// Refunds that are not done, the oldest first; at most 200.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn list_open(client: &impl GenericClient) -> Result<Vec<Refund>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select f.refund_id, coalesce(r.code, '') as code, f.amount, f.currency, f.why, f.status, f.requested_by,
+                    f.approved_by, p.provider, p.receipt, f.reason, f.created_at
+             from refund f join payment p on p.payment_id = f.payment_id
+             left join reservation r on r.reservation_id = f.reservation_id
+             where f.status <> 'done' order by f.created_at limit $1",
+        )
+        .await?;
+    client
+        .query(&statement, &[&LIST_MAX])
+        .await?
+        .iter()
+        .map(from_row)
+        .collect()
+}
+
+fn from_row(row: &Row) -> Result<Refund, DbError> {
+    Ok(Refund {
+        refund_id: row.try_get("refund_id")?,
+        code: row.try_get("code")?,
+        amount: Money {
+            minor: row.try_get("amount")?,
+            currency: read_currency(row)?,
+        },
+        why: row.try_get("why")?,
+        status: row.try_get("status")?,
+        requested_by: row.try_get("requested_by")?,
+        approved_by: row.try_get("approved_by")?,
+        provider: row.try_get("provider")?,
+        receipt: row.try_get("receipt")?,
+        reason: row.try_get("reason")?,
+        at: row.try_get("created_at")?,
+    })
+}
+
+/// What an approval did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// It is sent now.
+    Approved,
+    /// It is above the limit: another person has to approve it too.
+    NeedsAnother,
+    /// Not open, or by somebody who asked for it or has approved it already.
+    Refused,
+}
+
+/// Approves a refund as `by`. Above `alone_max` (minor units) two people have to; nobody approves what they asked for.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn approve(
+    client: &impl GenericClient,
+    refund_id: Uuid,
+    by: &str,
+    alone_max: i64,
+) -> Result<Approval, DbError> {
+    let statement = client
+        .prepare_cached(
+            "update refund set
+                 second_by = case when approved_by is null then null else $2 end,
+                 approved_by = coalesce(approved_by, $2),
+                 status = case when amount <= $3 or approved_by is not null then 'approved' else status end,
+                 due_at = case when amount <= $3 or approved_by is not null then now() end
+             where refund_id = $1 and status = 'requested' and requested_by <> $2
+               and approved_by is distinct from $2
+             returning status",
+        )
+        .await?;
+    let row = client
+        .query_opt(&statement, &[&refund_id, &by, &alone_max])
+        .await?;
+    Ok(match row {
+        None => Approval::Refused,
+        Some(row) if row.try_get::<_, &str>("status")? == "approved" => Approval::Approved,
+        Some(_) => Approval::NeedsAnother,
+    })
+}
+
+/// Writes down that a refund has reached the payer, by a provider's word or a person's. False: it is not open.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn end(
+    client: &impl GenericClient,
+    refund_id: Uuid,
+    receipt: Option<&str>,
+    by: &str,
+) -> Result<bool, DbError> {
+    let statement = client
+        .prepare_cached("select end_refund($1, $2, $3) as ended")
+        .await?;
+    let row = client
+        .query_one(&statement, &[&refund_id, &receipt, &by])
+        .await?;
+    Ok(row.try_get("ended")?)
+}
+
+/// A refund that this process may send.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Its id.
+    pub refund_id: Uuid,
+    /// Proves that nobody has claimed it since.
+    pub lease_token: i64,
+    /// Whose account.
+    pub provider: String,
+    /// The receipt of the payment.
+    pub receipt: Option<String>,
+    /// How much.
+    pub amount: Money,
+    /// Whether an earlier process may have sent it: then only a person may try again.
+    pub doubtful: bool,
+}
+
+/// Claims up to `limit` approved refunds.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn claim_due(
+    client: &impl GenericClient,
+    limit: i64,
+    lease: Duration,
+) -> Result<Vec<Claimed>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "with due as materialized (
+                 select refund_id, status as before from refund where status in ('approved', 'sending') and due_at <= now()
+                 order by due_at limit $1 for update skip locked)
+             update refund f set status = 'sending', due_at = now() + make_interval(secs => $2),
+                 lease_token = f.lease_token + 1
+             from due, payment p where f.refund_id = due.refund_id and p.payment_id = f.payment_id
+             returning f.refund_id, f.lease_token, p.provider, p.receipt, f.amount, f.currency,
+                 due.before = 'sending' as doubtful",
+        )
+        .await?;
+    client
+        .query(&statement, &[&limit, &lease.as_secs_f64()])
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Claimed {
+                refund_id: row.try_get("refund_id")?,
+                lease_token: row.try_get("lease_token")?,
+                provider: row.try_get("provider")?,
+                receipt: row.try_get("receipt")?,
+                amount: Money {
+                    minor: row.try_get("amount")?,
+                    currency: read_currency(row)?,
+                },
+                doubtful: row.try_get("doubtful")?,
+            })
+        })
+        .collect()
+}
+
+/// What becomes of a claimed refund that is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The provider has it under this id; its result comes later.
+    Sent(String),
+    /// A person has to look: refused, in doubt, or not to be sent by request.
+    Person(String),
+}
+
+/// Writes down what becomes of a claimed refund.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn complete(
+    client: &impl GenericClient,
+    claimed: &Claimed,
+    next: &Next,
+) -> Result<bool, DbError> {
+    let (status, provider_id, reason) = match next {
+        Next::Sent(provider_id) => ("sent", Some(provider_id), None),
+        Next::Person(reason) => ("refused", None, Some(reason)),
+    };
+    let statement = client
+        .prepare_cached(
+            "update refund set status = $3, provider_id = $4, reason = $5, due_at = null
+             where refund_id = $1 and lease_token = $2 and status = 'sending'",
+        )
+        .await?;
+    let written = client
+        .execute(
+            &statement,
+            &[
+                &claimed.refund_id,
+                &claimed.lease_token,
+                &status,
+                &provider_id,
+                &reason,
+            ],
+        )
+        .await?;
+    Ok(written == 1)
+}
+
+/// The refund that a provider names by its own id.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn find_by_provider_id(
+    client: &impl GenericClient,
+    provider_id: &str,
+) -> Result<Option<Uuid>, DbError> {
+    let statement = client
+        .prepare_cached("select refund_id from refund where provider_id = $1")
+        .await?;
+    let row = client.query_opt(&statement, &[&provider_id]).await?;
+    Ok(row.map(|row| row.try_get("refund_id")).transpose()?)
+}
+
+/// A refund that is done, with its reservation, amount and receipt; `None` where it belongs to no reservation.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn find_done(
+    client: &impl GenericClient,
+    refund_id: Uuid,
+) -> Result<Option<(Reservation, Money, Option<String>)>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select v.*, f.amount, f.receipt from refund f join reservation_shown v on v.reservation_id = f.reservation_id
+             where f.refund_id = $1 and f.status = 'done'",
+        )
+        .await?;
+    let row = client.query_opt(&statement, &[&refund_id]).await?;
+    row.map(|row| {
+        let reservation = reservations::from_row(&row)?;
+        let amount = Money {
+            minor: row.try_get("amount")?,
+            currency: reservation.total.currency,
+        };
+        Ok((reservation, amount, row.try_get("receipt")?))
+    })
+    .transpose()
+}
+
+/// A refund that was sent did not go through, or nobody knows: a person has to look.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn refuse(
+    client: &impl GenericClient,
+    refund_id: Uuid,
+    reason: &str,
+) -> Result<(), DbError> {
+    let statement = client
+        .prepare_cached(
+            "update refund set status = 'refused', reason = $2 where refund_id = $1 and status in ('sending', 'sent')",
+        )
+        .await?;
+    client.execute(&statement, &[&refund_id, &reason]).await?;
+    Ok(())
+}
+
+/// A payment that belongs to no reservation.
+#[derive(Debug, Clone)]
+pub struct Unallocated {
+    /// Its id.
+    pub payment_id: Uuid,
+    /// Whose account.
+    pub provider: String,
+    /// The provider's receipt.
+    pub receipt: Option<String>,
+    /// What the payer typed.
+    pub reference: String,
+    /// How much.
+    pub amount: Money,
+    /// When, by the provider.
+    pub paid_at: DateTime<Utc>,
+    /// The code that somebody proposed for it, and who, where two people have to agree.
+    pub proposed: Option<(String, String)>,
+}
+
+/// Payments that belong to no reservation, the oldest first; at most 200.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn list_unallocated(client: &impl GenericClient) -> Result<Vec<Unallocated>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select p.payment_id, p.provider, p.receipt, p.reference, b.amount, p.currency, p.paid_at, p.proposed_code,
+                    p.proposed_by
+             from payment p cross join lateral (select ledger_balance(p.payment_id, 'unallocated') as amount) b
+             where p.reservation_id is null and b.amount > 0 order by p.paid_at limit $1",
+        )
+        .await?;
+    client
+        .query(&statement, &[&LIST_MAX])
+        .await?
+        .iter()
+        .map(|row| {
+            let code: Option<String> = row.try_get("proposed_code")?;
+            Ok(Unallocated {
+                payment_id: row.try_get("payment_id")?,
+                provider: row.try_get("provider")?,
+                receipt: row.try_get("receipt")?,
+                reference: row.try_get("reference")?,
+                amount: Money {
+                    minor: row.try_get("amount")?,
+                    currency: read_currency(row)?,
+                },
+                paid_at: row.try_get("paid_at")?,
+                proposed: code.zip(row.try_get("proposed_by")?),
+            })
+        })
+        .collect()
+}
+
+/// Proposes a reservation for an unallocated payment as `by`. True: `by` is the second person to propose the same.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn propose(
+    client: &impl GenericClient,
+    payment_id: Uuid,
+    code: &str,
+    by: &str,
+) -> Result<bool, DbError> {
+    let statement = client
+        .prepare_cached(
+            "update payment p set proposed_code = $2, proposed_by = $3 from payment before
+             where p.payment_id = $1 and before.payment_id = p.payment_id
+             returning coalesce(before.proposed_code = $2 and before.proposed_by <> $3, false) as agreed",
+        )
+        .await?;
+    let row = client
+        .query_opt(&statement, &[&payment_id, &code, &by])
+        .await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get("agreed")?))
+}
