@@ -1,6 +1,8 @@
 //! Every setting: one YAML file, read once at the start into typed values. `${NAME}` and `${NAME:-default}` in it stand
 //! for environment variables. `deploy/reserveflow.yaml` shows each with its default.
 
+mod payments;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,8 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_saphyr::options::PropertySyntax;
 
+pub use self::payments::PaymentsConfig;
 use crate::country::Country;
 use crate::doors::DoorConfig;
+use crate::payment;
 use crate::smpp::{Link, LinkConfig, Links};
 use crate::sms::ids::Ids;
 use crate::sms::route::{Route, RouteConfig, Routes};
@@ -76,9 +80,9 @@ pub struct Config {
     /// How SMS leave.
     #[serde(default)]
     pub sms: SmsConfig,
-    /// Offer lodges that want money before the stay: their rooms are held until paid. Default false.
+    /// How guests pay by phone. Without an account, lodges that want money before the stay are not offered.
     #[serde(default)]
-    pub prepaid: bool,
+    pub payments: PaymentsConfig,
     /// Load the sample lodgings into a database that has none. The demo's, not a setting.
     #[serde(skip)]
     pub sample: bool,
@@ -419,6 +423,31 @@ impl Config {
         if let Some(fault) = self.sms.unsound(&self.smpp) {
             return Some(fault);
         }
+        let is_production = self.environment == Environment::Production;
+        if let Some(fault) = self.payments.unsound(is_production) {
+            return Some(fault);
+        }
+        let needs_url = |name: &&String| {
+            payment::find(name).is_some_and(|provider| provider.settings().public_url_needed)
+        };
+        let paying = self.payments.providers.keys();
+        if let Some(name) = paying.clone().find(needs_url)
+            && !self.public_url.starts_with("http")
+        {
+            return fault(
+                "public_url",
+                &format!("is needed by {name} to post results to"),
+            );
+        }
+        if let Some(name) = paying
+            .clone()
+            .find(|name| !self.aggregators.contains_key(*name))
+        {
+            return fault(
+                &format!("aggregators.{name}"),
+                "is needed: its callbacks have no token",
+            );
+        }
         let signs_urls = |name: &String| {
             sms::find(name).is_some_and(|provider| provider.settings().public_url_needed)
         };
@@ -447,10 +476,11 @@ impl Config {
         settings: &AggregatorConfig,
     ) -> Option<(&'static str, &'static str)> {
         let aggregator = ussd::find(name);
-        if aggregator.is_none() && sms::find(name).is_none() {
+        let takes_money = payment::find(name).is_some();
+        if aggregator.is_none() && sms::find(name).is_none() && !takes_money {
             return Some((
                 "",
-                "is neither an aggregator nor an SMS provider that is spoken",
+                "is neither an aggregator nor a provider of SMS or payments that is spoken",
             ));
         }
         let tokens = || settings.tokens.iter().map(|token| token.expose_secret());
@@ -602,6 +632,11 @@ impl Config {
                 token.expose_secret()
             )
         })
+    }
+
+    /// Whether lodges that want money before the stay can be offered.
+    pub fn takes_money(&self) -> bool {
+        self.payments.sandbox || !self.payments.providers.is_empty()
     }
 
     /// Whether the phone on the private address is there.

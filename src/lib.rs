@@ -43,6 +43,7 @@ pub mod app;
 pub mod booking;
 pub mod books;
 pub mod breaker;
+pub mod cashier;
 pub mod chance;
 pub mod config;
 pub mod console;

@@ -13,6 +13,8 @@ use command::bench::Bench;
 use command::demo::DemoArgs;
 use command::import::ImportArgs;
 use command::menus::MenusCommand;
+use command::payments::PaymentsArgs;
+use command::reconcile::ReconcileArgs;
 
 /// USSD and SMS gateway that finds and books lodging from any phone.
 #[derive(Parser)]
@@ -48,6 +50,10 @@ enum Command {
     },
     /// Load places, properties or nights from CSV files: all rows, or none and every fault by line.
     Import(ImportArgs),
+    /// Look after money: what belongs to no booking, what goes back.
+    Payments(PaymentsArgs),
+    /// Compare what has come with a provider's statement.
+    Reconcile(ReconcileArgs),
     /// Measure the service beside its floor; closes with a line per target.
     Bench {
         /// What is measured.
@@ -69,6 +75,8 @@ fn main() -> ExitCode {
         Command::Dial(args) => run(dial::run(args)),
         Command::Migrate { database_url } => run(command::migrate::run(database_url)),
         Command::Import(args) => run(command::import::run(args)),
+        Command::Payments(args) => run(command::payments::run(args)),
+        Command::Reconcile(args) => run(command::reconcile::run(args)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("reserveflow: {error:#}");

@@ -2,13 +2,16 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::webhook::{sms, ussd};
+use crate::webhook::{payment, sms, ussd};
 use crate::{console, health, operator, simulator};
 
 /// What aggregators and providers post to.
 pub fn public(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/ussd/{aggregator}/{token}{rest:(/.*)?}").to(ussd::receive))
-        .service(web::resource("/sms/{provider}/{token}/{door}").to(sms::receive));
+        .service(web::resource("/sms/{provider}/{token}/{door}").to(sms::receive))
+        .service(
+            web::resource("/pay/{provider}/{token}/{door}{secret:(/[^/]*)?}").to(payment::receive),
+        );
 }
 
 /// What the operator looks at.

@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::app::{App, Clock, Stores};
 use crate::books::Books;
+use crate::cashier::Cashier;
 use crate::chance::Chance;
 use crate::config::Config;
 use crate::db::inventory::{self, Files};
@@ -126,6 +127,12 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     if !app.store.is_up().await {
         tracing::error!("Redis is not there yet");
     }
+    let cashier = Arc::new(Cashier::new(app.clone(), &http));
+    jobs.spawn(jobs::payments::run(
+        cashier.clone(),
+        pool.clone(),
+        stopped.clone(),
+    ));
     jobs.spawn(worker.run(stopped.clone()));
     for link in app.links.values() {
         jobs.spawn(link.clone().run(app.clone(), stopped.clone()));
@@ -141,17 +148,23 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         let app = app.clone();
         async move { app.keeper.run(&app.books, stopped).await }
     });
-    listen(app, jobs, stop)
+    listen(app, cashier, jobs, stop)
 }
 
-fn listen(app: Arc<App>, jobs: JoinSet<()>, stop: watch::Sender<bool>) -> anyhow::Result<Service> {
+fn listen(
+    app: Arc<App>,
+    cashier: Arc<Cashier>,
+    jobs: JoinSet<()>,
+    stop: watch::Sender<bool>,
+) -> anyhow::Result<Service> {
     let readiness = Arc::new(Readiness::default());
     let data = Data::from(app.clone());
     let public = {
-        let data = data.clone();
+        let (data, cashier) = (data.clone(), Data::from(cashier));
         HttpServer::new(move || {
             HttpApp::new()
                 .app_data(data.clone())
+                .app_data(cashier.clone())
                 .configure(routes::public)
         })
         .workers(PUBLIC_WORKERS)

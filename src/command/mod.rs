@@ -5,4 +5,6 @@ pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod menus;
 pub(crate) mod migrate;
+pub(crate) mod payments;
+pub(crate) mod reconcile;
 pub(crate) mod serve;

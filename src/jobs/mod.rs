@@ -4,6 +4,7 @@ pub mod holds;
 pub mod menus;
 pub mod outbox;
 pub mod partitions;
+pub mod payments;
 pub mod places;
 pub mod probes;
 pub mod sms;

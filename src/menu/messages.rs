@@ -51,6 +51,19 @@ pub enum Message {
     NoCancel,
     PayAtLodge,
     PayFirst,
+    Paid,
+    HostPaid,
+    PaidPart,
+    PaidRest,
+    RefundDue,
+    RefundSurplus,
+    Refunded,
+    PayWrongPin,
+    PayNoFunds,
+    PayCancelled,
+    PayUnreachable,
+    PayLineBusy,
+    PayFailed,
 }
 
 /// One SMS of one part.
@@ -64,7 +77,7 @@ const PHRASE: usize = 26;
 const WORD: usize = 8;
 
 impl Message {
-    pub(super) const ALL: [Declared; 34] = [
+    pub(super) const ALL: [Declared; 47] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -129,6 +142,29 @@ impl Message {
         (Message::NoCancel, "no_cancel", None, PHRASE),
         (Message::PayAtLodge, "pay_at_lodge", None, WORD),
         (Message::PayFirst, "pay_first", None, WORD),
+        (Message::Paid, "paid", Some("payment"), SMS),
+        (Message::HostPaid, "host_paid", Some("payment"), SMS),
+        (Message::PaidPart, "paid_part", Some("payment"), SMS),
+        (Message::PaidRest, "paid_rest", Some("payment"), SMS),
+        (Message::RefundDue, "refund_due", Some("payment"), SMS),
+        (
+            Message::RefundSurplus,
+            "refund_surplus",
+            Some("payment"),
+            SMS,
+        ),
+        (Message::Refunded, "refunded", Some("payment"), SMS),
+        (Message::PayWrongPin, "pay_wrong_pin", Some("payment"), SMS),
+        (Message::PayNoFunds, "pay_no_funds", Some("payment"), SMS),
+        (Message::PayCancelled, "pay_cancelled", Some("payment"), SMS),
+        (
+            Message::PayUnreachable,
+            "pay_unreachable",
+            Some("payment"),
+            SMS,
+        ),
+        (Message::PayLineBusy, "pay_line_busy", Some("payment"), SMS),
+        (Message::PayFailed, "pay_failed", Some("payment"), SMS),
     ];
 }
 

@@ -46,6 +46,18 @@ impl Value {
         Value::Record(Arc::new(fields.collect()))
     }
 
+    /// The record with these fields beside its own; anything else stays as it is.
+    pub fn with<const N: usize>(self, fields: [(&str, Value); N]) -> Value {
+        let Value::Record(own) = self else {
+            return self;
+        };
+        let own = Arc::unwrap_or_clone(own).into_iter();
+        let more = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        Value::from_fields(own.chain(more))
+    }
+
     /// A list of these.
     pub fn list(items: impl Iterator<Item = Value>) -> Value {
         Value::List(Arc::new(items.collect()))
@@ -153,6 +165,24 @@ pub static RECORDS: &[RecordType] = &[
             ("check_out", Type::Date),
             ("pay", Type::Text(8)),
             ("cancel_rule", Type::Text(26)),
+        ],
+    },
+    RecordType {
+        name: "payment",
+        fields: &[
+            ("code", Type::Code),
+            ("lodge", Type::Text(30)),
+            ("phone", Type::Text(16)),
+            ("check_in", Type::Date),
+            ("check_in_time", Type::Text(5)),
+            ("nights", Type::Count(1, 30)),
+            ("guests", Type::Count(1, 12)),
+            ("contact", Type::Text(29)),
+            ("hold_minutes", Type::Count(1, 999)),
+            ("amount", Type::Money),
+            ("left", Type::Money),
+            ("over", Type::Money),
+            ("receipt", Type::Text(20)),
         ],
     },
     RecordType {

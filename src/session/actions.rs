@@ -264,7 +264,7 @@ impl Work<'_> {
             place: self.text("place", "id")?.to_owned(),
             stay,
             guests,
-            prepaid: self.app.config.prepaid,
+            prepaid: self.app.config.takes_money(),
         })
     }
 

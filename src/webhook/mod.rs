@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod authentic;
+pub mod payment;
 pub mod sms;
 pub mod ussd;
 

@@ -1,0 +1,682 @@
+//! Money by prompt and by hand, against a Daraja that checks what it gets and does what providers do: late, twice, never,
+//! before its own answer, and forged. Time passes by moving the rows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reserveflow::booking::reservation::Status;
+use reserveflow::db::effect::Cause;
+use reserveflow::db::payments::attempts::{Ask, Asked, Part, ask};
+use reserveflow::db::payments::ledger::list_faults;
+use reserveflow::db::reservations::{Cancel, Cancelled, Reservation, cancel};
+use reserveflow::db::reserve::Reserved;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::app::TestApp;
+use crate::support::lodging::{GUEST, Lodge, Wish, stay, turn};
+use crate::support::{background, eventually};
+
+const PAYS: Cause<'static> = Cause {
+    who: "guest",
+    channel: "ussd",
+    why: "pays",
+};
+
+/// What the fake does next; by default it takes every prompt and every payer pays.
+#[derive(Default)]
+struct Script {
+    /// Status and body of the next answers to a push, before it goes back to taking them.
+    pushes: Vec<(u16, Value)>,
+    /// Answers to queries, the last one for ever; none: paid.
+    queries: Vec<Value>,
+    /// Post the callback before the push is answered.
+    early: bool,
+    /// Tokens given out; the last one counts.
+    tokens: usize,
+    /// Bodies of the pushes that were taken, each with its `CheckoutRequestID`.
+    taken: Vec<(String, Value)>,
+    /// Bodies of reversals.
+    reversals: Vec<Value>,
+    asked: usize,
+}
+
+struct Fake {
+    url: String,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Fake {
+    fn start() -> Fake {
+        let script = Arc::new(Mutex::new(Script::default()));
+        let state = script.clone();
+        let url = background(async move {
+            let server = HttpServer::new(move || {
+                let state = state.clone();
+                App::new().default_service(web::to(
+                    move |request: HttpRequest, body: web::Bytes| {
+                        let state = state.clone();
+                        async move { serve(&state, &request, &body).await }
+                    },
+                ))
+            });
+            let server = server.workers(1).bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", server.addrs()[0]);
+            tokio::spawn(server.disable_signals().run());
+            url
+        });
+        Fake { url, script }
+    }
+
+    fn says(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.script.lock().unwrap());
+    }
+
+    /// The id and body of the last push.
+    fn pushed(&self) -> (String, Value) {
+        self.script.lock().unwrap().taken.last().unwrap().clone()
+    }
+
+    fn pushes(&self) -> usize {
+        self.script.lock().unwrap().taken.len()
+    }
+}
+
+async fn serve(state: &Mutex<Script>, request: &HttpRequest, body: &[u8]) -> HttpResponse {
+    let authorization = request.headers().get("authorization");
+    let authorization = authorization
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if request.path() == "/oauth/v1/generate" {
+        assert_eq!(
+            authorization,
+            format!("Basic {}", STANDARD.encode("key:secret"))
+        );
+        let mut script = state.lock().unwrap();
+        script.tokens += 1;
+        let token = format!("token{}", script.tokens);
+        return HttpResponse::Ok().json(json!({"access_token": token, "expires_in": "3599"}));
+    }
+    if authorization != format!("Bearer token{}", state.lock().unwrap().tokens) {
+        let ended = json!({"errorCode": "404.001.03", "errorMessage": "Invalid Access Token"});
+        return HttpResponse::NotFound().json(ended);
+    }
+    let body: Value = serde_json::from_slice(body).unwrap();
+    match request.path() {
+        "/mpesa/stkpush/v1/processrequest" => push(state, &body).await,
+        "/mpesa/stkpushquery/v1/query" => {
+            let mut script = state.lock().unwrap();
+            script.asked += 1;
+            let said = if script.queries.len() > 1 {
+                script.queries.remove(0)
+            } else {
+                script.queries.first().cloned().unwrap_or(json!("0"))
+            };
+            if said.get("errorCode").is_some() {
+                return HttpResponse::InternalServerError().json(said);
+            }
+            HttpResponse::Ok().json(json!({"ResponseCode": "0", "CheckoutRequestID": body["CheckoutRequestID"], "ResultCode": said}))
+        }
+        "/mpesa/reversal/v1/request" => {
+            state.lock().unwrap().reversals.push(body);
+            HttpResponse::Ok().json(json!({"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0"}))
+        }
+        "/pulltransactions/v1/query" => {
+            HttpResponse::Ok().json(json!({"ResponseCode": "1000", "Response": []}))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+async fn push(state: &Mutex<Script>, body: &Value) -> HttpResponse {
+    let timestamp = body["Timestamp"].as_str().unwrap();
+    let password = STANDARD.encode(format!("174379pass{timestamp}"));
+    assert_eq!(body["Password"], json!(password));
+    assert!(body["AccountReference"].as_str().unwrap().len() <= 12);
+    let (said, early) = {
+        let mut script = state.lock().unwrap();
+        let said = (!script.pushes.is_empty()).then(|| script.pushes.remove(0));
+        (said, script.early)
+    };
+    if let Some((status, said)) = said {
+        return HttpResponse::build(status.try_into().unwrap()).json(said);
+    }
+    let id = format!("ws_CO_{}", Uuid::new_v4().simple());
+    state.lock().unwrap().taken.push((id.clone(), body.clone()));
+    if early {
+        let url = body["CallBackURL"].as_str().unwrap();
+        let posted = reqwest::Client::new()
+            .post(url)
+            .json(&success(&id, body, "EARLY1"));
+        assert_eq!(posted.send().await.unwrap().status(), 200);
+    }
+    HttpResponse::Ok()
+        .json(json!({"MerchantRequestID": "1", "CheckoutRequestID": id, "ResponseCode": "0"}))
+}
+
+fn success(id: &str, push: &Value, receipt: &str) -> Value {
+    json!({"Body": {"stkCallback": {"MerchantRequestID": "1", "CheckoutRequestID": id, "ResultCode": 0, "ResultDesc": "ok",
+        "CallbackMetadata": {"Item": [{"Name": "Amount", "Value": push["Amount"]}, {"Name": "MpesaReceiptNumber", "Value": receipt},
+            {"Name": "Balance"}, {"Name": "TransactionDate", "Value": 20191219102115_i64}, {"Name": "PhoneNumber", "Value": 254_708_374_149_i64}]}}}})
+}
+
+fn failure(id: &str, code: i64) -> Value {
+    json!({"Body": {"stkCallback": {"MerchantRequestID": "1", "CheckoutRequestID": id, "ResultCode": code, "ResultDesc": "no"}}})
+}
+
+/// A service with an account at a fake, and one lodge that wants money first.
+struct Till {
+    app: TestApp,
+    fake: Fake,
+    property: Uuid,
+}
+
+impl Till {
+    async fn open() -> Till {
+        let fake = Fake::start();
+        let more = format!(
+            "  daraja: {{ tokens: [till] }}
+public_url: http://PUBLIC
+payments:
+  providers:
+    daraja: {{ consumer_key: key, consumer_secret: secret, short_code: \"174379\", passkey: pass, url: \"{}\" }}
+",
+            fake.url
+        );
+        let app = TestApp::start(&more);
+        let lodge = Lodge {
+            units: 5,
+            pay: "prepay",
+            ..Lodge::default()
+        };
+        let property = lodge.insert(&app.pool).await;
+        Till {
+            app,
+            fake,
+            property,
+        }
+    }
+
+    async fn hold(&self, number: u32) -> Reservation {
+        match Wish::new(self.property, stay(3, 2), number)
+            .reserve(&self.app.pool)
+            .await
+        {
+            Reserved::Made(reservation) => reservation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Asks for money and lets the wait before the prompt pass.
+    async fn ask(&self, reservation: &Reservation) -> Asked {
+        let client = self.app.pool.get().await.unwrap();
+        let asking = Ask {
+            reservation_id: reservation.id,
+            part: Part::All,
+            provider: "daraja",
+            msisdn: &reservation.msisdn,
+            minor_per_unit: 100,
+            turn: &turn(&Uuid::new_v4().to_string()),
+            cause: &PAYS,
+        };
+        let asked = ask(&client, &asking).await.unwrap();
+        self.pass(reservation, "status = 'due'").await;
+        asked
+    }
+
+    /// Lets the wait of an attempt pass.
+    async fn pass(&self, reservation: &Reservation, which: &str) {
+        let client = self.app.pool.get().await.unwrap();
+        let sql = format!(
+            "update payment_attempt set due_at = now() where reservation_id = $1 and {which}"
+        );
+        client.execute(&sql, &[&reservation.id]).await.unwrap();
+    }
+
+    /// Lets time pass until the attempt has this state.
+    async fn until_attempt(&self, reservation: &Reservation, wanted: &str) {
+        eventually("the attempt", async || {
+            let client = self.app.pool.get().await.unwrap();
+            let sql = "select status from payment_attempt where reservation_id = $1 order by created_at desc limit 1";
+            let status: String = client.query_one(sql, &[&reservation.id]).await.unwrap().get(0);
+            (status == wanted).then_some(())
+        })
+        .await;
+    }
+
+    async fn until(&self, reservation: &Reservation, wanted: Status) {
+        eventually("the reservation", async || {
+            (self.status(reservation).await == wanted).then_some(())
+        })
+        .await;
+    }
+
+    async fn status(&self, reservation: &Reservation) -> Status {
+        let client = self.app.pool.get().await.unwrap();
+        let sql = "select status from reservation where reservation_id = $1";
+        let row = client.query_one(sql, &[&reservation.id]).await.unwrap();
+        Status::find(row.get(0)).unwrap()
+    }
+
+    /// The result's URL of the last push, at the address where the service listens.
+    fn result_url(&self) -> String {
+        let (_, push) = self.fake.pushed();
+        let url = push["CallBackURL"].as_str().unwrap();
+        url.replace("http://PUBLIC", &self.app.public)
+    }
+
+    async fn post(&self, url: &str, body: &Value) -> (u16, String) {
+        let response = self.app.http.post(url).json(body).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    fn url(&self, door: &str) -> String {
+        format!("{}/pay/daraja/till/{door}", self.app.public)
+    }
+
+    fn by_hand(receipt: &str, reference: &str, amount: &str) -> Value {
+        json!({"TransactionType": "Pay Bill", "TransID": receipt, "TransTime": "20261122063845", "TransAmount": amount,
+            "BusinessShortCode": "174379", "BillRefNumber": reference, "MSISDN": "25470****149", "FirstName": "John"})
+    }
+
+    async fn outcomes(&self) -> HashMap<String, i64> {
+        let client = self.app.pool.get().await.unwrap();
+        let sql = "select coalesce(outcome, 'waiting') as outcome, count(*) as rows from payment_callback group by 1";
+        let rows = client.query(sql, &[]).await.unwrap();
+        rows.iter()
+            .map(|row| (row.get("outcome"), row.get("rows")))
+            .collect()
+    }
+
+    async fn until_applied(&self, callbacks: i64) {
+        eventually("the callbacks", async || {
+            let sql = "select count(*) from payment_callback where applied_at is not null";
+            (self.app.count(sql).await >= callbacks).then_some(())
+        })
+        .await;
+    }
+
+    async fn close(self) {
+        let mut client = self.app.pool.get().await.unwrap();
+        assert_eq!(list_faults(&mut client).await.unwrap(), []);
+        drop(client);
+        self.app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_leaves_after_the_turn_and_its_success_is_told_twice_and_counted_once() {
+    let till = Till::open().await;
+    let reservation = till.hold(1).await;
+    let client = till.app.pool.get().await.unwrap();
+    let asking = Ask {
+        reservation_id: reservation.id,
+        part: Part::All,
+        provider: "daraja",
+        msisdn: &reservation.msisdn,
+        minor_per_unit: 100,
+        turn: &turn("m9"),
+        cause: &PAYS,
+    };
+    // The same turn again asks once.
+    for _ in 0..3 {
+        assert!(
+            matches!(ask(&client, &asking).await.unwrap(), Asked::Asked(amount, _) if amount == reservation.total)
+        );
+    }
+    let waits: f64 = client
+        .query_one(
+            "select extract(epoch from due_at - created_at)::float8 from payment_attempt",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    assert!((2.9..3.1).contains(&waits), "{waits}");
+    till.pass(&reservation, "true").await;
+    till.until_attempt(&reservation, "pending").await;
+    let (id, push) = till.fake.pushed();
+    assert_eq!(push["Amount"], json!(9000));
+    assert_eq!(push["AccountReference"], json!(reservation.code.digits()));
+    for _ in 0..2 {
+        let (status, body) = till
+            .post(&till.result_url(), &success(&id, &push, "NLJ7RT61SV"))
+            .await;
+        assert_eq!(
+            (status, body.as_str()),
+            (200, r#"{"ResultCode":0,"ResultDesc":"Accepted"}"#)
+        );
+    }
+    till.until(&reservation, Status::Confirmed).await;
+    // The pay bill tells of the same money.
+    let twin = Till::by_hand("NLJ7RT61SV", reservation.code.digits(), "9000.00");
+    assert_eq!(till.post(&till.url("confirmation"), &twin).await.0, 200);
+    till.until_applied(3).await;
+    assert_eq!(till.app.count("select count(*) from payment").await, 1);
+    assert_eq!(
+        till.app
+            .count("select count(*) from outbox where kind = 'confirmed'")
+            .await,
+        1
+    );
+    let text = till.app.pool.get().await.unwrap();
+    let text: String = text
+        .query_one("select text from outbox where kind = 'confirmed'", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert!(text.contains("Paid KES 9,000 (NLJ7RT61SV)"), "{text}");
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callback_that_never_comes_is_asked_for_and_unknown_is_not_failed() {
+    let till = Till::open().await;
+    till.fake.says(|script| {
+        let processed = json!({"errorCode": "500.001.1001", "errorMessage": "The transaction is being processed"});
+        script.queries = vec![processed, json!({"errorCode": "500.003.02", "errorMessage": "System is busy"}), json!("1037"), json!("0")];
+    });
+    let reservation = till.hold(1).await;
+    till.ask(&reservation).await;
+    till.until_attempt(&reservation, "pending").await;
+    for asked in 1..=3 {
+        till.pass(&reservation, "true").await;
+        eventually("the question", async || {
+            let sql = "select coalesce(sum(asked), 0)::bigint from payment_attempt";
+            (till.app.count(sql).await >= asked).then_some(())
+        })
+        .await;
+        assert_eq!(till.status(&reservation).await, Status::Paying);
+    }
+    assert_eq!(
+        till.app
+            .count("select count(*) from outbox where kind = 'pay_failed'")
+            .await,
+        0
+    );
+    till.pass(&reservation, "true").await;
+    till.until(&reservation, Status::Confirmed).await;
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callback_before_the_answer_to_its_push_is_matched() {
+    let till = Till::open().await;
+    // The fake posts to the URL in the push, which names a host that is not there; a proxy of its own leads to us.
+    let reservation = till.hold(1).await;
+    till.fake.says(|script| script.early = false);
+    till.ask(&reservation).await;
+    till.until_attempt(&reservation, "pending").await;
+    let (id, push) = till.fake.pushed();
+    // As if the answer had not been stored: only the secret in the URL tells the attempt.
+    let client = till.app.pool.get().await.unwrap();
+    client
+        .execute("update payment_attempt set provider_id = null", &[])
+        .await
+        .unwrap();
+    till.post(&till.result_url(), &success(&id, &push, "EARLY1"))
+        .await;
+    till.until(&reservation, Status::Confirmed).await;
+    drop(client);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_success_changes_nothing() {
+    let till = Till::open().await;
+    till.fake.says(|script| {
+        script.queries = vec![json!({"errorCode": "500.001.1001", "errorMessage": "The transaction is being processed"})];
+    });
+    let reservation = till.hold(1).await;
+    till.ask(&reservation).await;
+    till.until_attempt(&reservation, "pending").await;
+    let (id, push) = till.fake.pushed();
+    // A stranger without the token, without the secret, with a guessed secret; then one who has them all.
+    let guess = format!("{}/{}", till.url("result"), "0".repeat(32));
+    for (url, status) in [
+        (till.url("result").replace("/till/", "/tall/"), 404),
+        (format!("{}/not-hex!", till.url("result")), 404),
+        (till.url("result"), 200),
+        (guess, 200),
+        (till.result_url(), 200),
+    ] {
+        assert_eq!(
+            till.post(&url, &success(&id, &push, "FORGED")).await.0,
+            status,
+            "{url}"
+        );
+    }
+    for odd in [
+        json!({}),
+        json!([1]),
+        json!({"Body": {"stkCallback": {}}}),
+        success(&id, &json!({"Amount": "x"}), "F"),
+    ] {
+        assert_eq!(till.post(&till.result_url(), &odd).await.0, 200);
+    }
+    till.until_applied(7).await;
+    let outcomes = till.outcomes().await;
+    assert_eq!(
+        (
+            outcomes["not_understood"],
+            outcomes["no_attempt"],
+            outcomes["heard"]
+        ),
+        (4, 1, 2),
+        "{outcomes:?}"
+    );
+    assert_eq!(till.status(&reservation).await, Status::Paying);
+    assert_eq!(till.app.count("select count(*) from payment").await, 0);
+    // Money to a short code that is not ours is not ours.
+    let mut strange = Till::by_hand("S1", reservation.code.digits(), "9000");
+    strange["BusinessShortCode"] = json!("999999");
+    till.post(&till.url("confirmation"), &strange).await;
+    till.until_applied(8).await;
+    assert_eq!(till.outcomes().await["short_code"], 1);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_failure_has_its_sentence_and_the_next_try_is_free() {
+    let till = Till::open().await;
+    for (number, (code, words)) in (1..).zip([
+        ("1", "Not enough money"),
+        ("1032", "You did not pay"),
+        ("2001", "The PIN"),
+        ("1001", "Your phone was busy"),
+        ("1025", "could not be paid by phone"),
+        ("SFC_IC0003", "could not be paid by phone"),
+    ]) {
+        till.fake.says(|script| script.queries = vec![json!(code)]);
+        let reservation = till.hold(number).await;
+        till.ask(&reservation).await;
+        till.until_attempt(&reservation, "pending").await;
+        let (id, _) = till.fake.pushed();
+        till.post(&till.result_url(), &failure(&id, code.parse().unwrap_or(9)))
+            .await;
+        // What may still be paid is waited for.
+        let client = till.app.pool.get().await.unwrap();
+        client
+            .execute(
+                "update payment_attempt set created_at = created_at - interval '5 minutes'",
+                &[],
+            )
+            .await
+            .unwrap();
+        drop(client);
+        till.pass(&reservation, "true").await;
+        till.until_attempt(&reservation, "failed").await;
+        let texts = eventually("the SMS", async || {
+            let client = till.app.pool.get().await.unwrap();
+            let sql = "select text from outbox where kind = 'pay_failed' and msisdn = $1";
+            client
+                .query_opt(sql, &[&reservation.msisdn.as_str()])
+                .await
+                .unwrap()
+                .map(|row| row.get::<_, String>(0))
+        })
+        .await;
+        assert!(
+            texts.contains(words) && texts.contains("No money was taken"),
+            "{texts}"
+        );
+        assert_eq!(till.status(&reservation).await, Status::Paying);
+        till.fake.says(|script| script.queries = vec![]);
+        assert!(matches!(till.ask(&reservation).await, Asked::Asked(..)));
+        till.until_attempt(&reservation, "pending").await;
+        till.pass(&reservation, "status = 'pending'").await;
+        till.until(&reservation, Status::Confirmed).await;
+        let client = till.app.pool.get().await.unwrap();
+        client
+            .execute(
+                "update property_availability set available_units = available_units + 1",
+                &[],
+            )
+            .await
+            .unwrap();
+    }
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_cannot_be_sent_is_repeated_and_a_lost_answer_is_not() {
+    let till = Till::open().await;
+    let reservation = till.hold(1).await;
+    let busy = json!({"errorCode": "500.003.02", "errorMessage": "Spike Arrest Violation"});
+    till.fake.says(|script| script.pushes = vec![(500, busy)]);
+    till.ask(&reservation).await;
+    eventually("the refusal", async || {
+        let sql = "select count(*) from payment_attempt where reason = '500.003.02'";
+        (till.app.count(sql).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(till.fake.pushes(), 0);
+    // A token that another instance has ended is renewed, once.
+    till.fake.says(|script| script.tokens += 1);
+    till.pass(&reservation, "true").await;
+    till.until_attempt(&reservation, "pending").await;
+    assert_eq!(till.fake.pushes(), 1);
+    till.pass(&reservation, "true").await;
+    till.until(&reservation, Status::Confirmed).await;
+
+    // The answer is lost: nobody is prompted twice; the pay bill tells of the money.
+    let reservation = till.hold(2).await;
+    till.fake
+        .says(|script| script.pushes = vec![(504, json!(null)), (504, json!(null))]);
+    till.ask(&reservation).await;
+    till.until_attempt(&reservation, "pending").await;
+    till.pass(&reservation, "true").await;
+    let money = Till::by_hand("LOST1", reservation.code.digits(), "9000");
+    till.post(&till.url("confirmation"), &money).await;
+    till.until(&reservation, Status::Confirmed).await;
+    assert_eq!(till.fake.pushes(), 1);
+    till.until_attempt(&reservation, "paid").await;
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
+    let till = Till::open().await;
+    let reservation = till.hold(1).await;
+    let code = reservation.code.to_string();
+    let valid = |reference: &str, amount: &str| Till::by_hand("V1", reference, amount);
+    for (body, wanted) in [
+        (valid(&code, "9000"), "\"0\""),
+        (valid("4821 7737", "9000"), "C2B00012"),
+        (valid("room", "9000"), "C2B00012"),
+        (json!({"TransID": "x"}), "C2B00016"),
+    ] {
+        let (status, said) = till.post(&till.url("validation"), &body).await;
+        assert!(status == 200 && said.contains(wanted), "{body} {said}");
+    }
+    // Too little keeps the room and asks for the rest; the rest confirms it.
+    let typed = format!(" {} ", code.replace('-', " "));
+    till.post(
+        &till.url("confirmation"),
+        &Till::by_hand("H1", &typed, "4000.00"),
+    )
+    .await;
+    till.until(&reservation, Status::Paying).await;
+    till.post(
+        &till.url("confirmation"),
+        &Till::by_hand("H2", &code, "6000.00"),
+    )
+    .await;
+    till.until(&reservation, Status::Confirmed).await;
+    for kind in ["paid_part", "confirmed", "refund_surplus"] {
+        let sql = format!("select count(*) from outbox where kind = '{kind}'");
+        assert_eq!(till.app.count(&sql).await, 1, "{kind}");
+    }
+    let (_, said) = till
+        .post(&till.url("validation"), &valid(&code, "9000"))
+        .await;
+    assert!(said.contains("C2B00013"), "{said}");
+    till.post(
+        &till.url("confirmation"),
+        &Till::by_hand("H3", "my room", "9000"),
+    )
+    .await;
+    till.until_applied(3).await;
+    assert_eq!(till.outcomes().await["unallocated"], 1);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_while_paying_frees_the_room_and_the_money_goes_back_by_reversal() {
+    let till = Till::open().await;
+    till.fake.says(|script| {
+        script.queries = vec![json!({"errorCode": "500.001.1001", "errorMessage": "The transaction is being processed"})];
+    });
+    let reservation = till.hold(1).await;
+    till.ask(&reservation).await;
+    till.until_attempt(&reservation, "pending").await;
+    let client = till.app.pool.get().await.unwrap();
+    let cancelling = Cancel {
+        id: reservation.id,
+        at: chrono::Utc::now(),
+        cost_shown: 0,
+        turn: &turn("cancel"),
+        cause: &GUEST,
+        drafts: &[],
+    };
+    assert!(matches!(
+        cancel(&client, &cancelling).await.unwrap(),
+        Cancelled::Done(_)
+    ));
+    drop(client);
+    till.fake.says(|script| script.queries = vec![]);
+    let (id, push) = till.fake.pushed();
+    till.post(&till.result_url(), &success(&id, &push, "LATE1"))
+        .await;
+    till.until(&reservation, Status::RefundDue).await;
+    assert_eq!(
+        till.app
+            .count("select coalesce(sum(reserved_units), 0)::bigint from property_availability")
+            .await,
+        0
+    );
+    assert_eq!(
+        till.app
+            .count("select count(*) from outbox where kind = 'refund_due'")
+            .await,
+        1
+    );
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_kept_before_a_crash_is_applied_after_it() {
+    let till = Till::open().await;
+    let reservation = till.hold(1).await;
+    // Kept and acknowledged by a process that died before it could do more.
+    let body = Till::by_hand("CRASH1", reservation.code.digits(), "9000").to_string();
+    let client = till.app.pool.get().await.unwrap();
+    let sql = "insert into payment_callback (provider, door, secret, body) values ('daraja', 'confirmation', '', $1)";
+    client.execute(sql, &[&body.as_bytes()]).await.unwrap();
+    drop(client);
+    till.until(&reservation, Status::Confirmed).await;
+    till.close().await;
+}
