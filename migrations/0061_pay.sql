@@ -147,7 +147,7 @@ begin
         update payment p set reservation_id = null where p.payment_id = settle_payment.payment_id;
         outcome := 'unallocated';
     else
-        outcome := allocate_payment(payment_id, owner, p_at, 'provider', 'payment', p_texts);
+        outcome := allocate_payment(payment_id, owner, p_at, 'provider', 'payment', 'a payment came', p_texts);
     end if;
     return next;
 end $$;
@@ -156,7 +156,7 @@ end $$;
 -- part (more has to come before it is confirmed); topped_up (it was confirmed before); refund_due (all of it is to go
 -- back). What is too much goes back with any of them.
 create function allocate_payment(
-    p_payment_id uuid, p_reservation_id uuid, p_at timestamptz, p_who text, p_channel text, p_texts jsonb
+    p_payment_id uuid, p_reservation_id uuid, p_at timestamptz, p_who text, p_channel text, p_why text, p_texts jsonb
 ) returns text language plpgsql as $$
 declare
     r       reservation;
@@ -166,7 +166,6 @@ declare
     moved   text;
     outcome text := 'refund_due';
     nth     integer;
-    why     text := 'a payment came';
 begin
     select * into r from reservation where reservation_id = p_reservation_id for no key update;
     select (p_at at time zone p.time_zone)::date into today from property p where p.property_id = r.property_id;
@@ -177,7 +176,7 @@ begin
     if take > 0 and r.status in ('held', 'paying', 'expired') then
         if r.paid + take >= coalesce(r.to_pay, r.total) then
             moved := move_reservation(p_reservation_id, 'confirmed', p_who, p_channel,
-                                      case when r.hold_expires_at <= p_at then why || ', late' else why end,
+                                      case when r.hold_expires_at <= p_at then p_why || ', late' else p_why end,
                                       'payment ' || p_payment_id, coalesce(p_texts -> 'confirmed', '[]'));
             if moved = 'done' then
                 outcome := 'confirmed';
@@ -189,7 +188,7 @@ begin
             take := 0;
         else
             if r.status = 'held' then
-                perform move_reservation(p_reservation_id, 'paying', p_who, p_channel, why, 'payment ' || p_payment_id, '[]');
+                perform move_reservation(p_reservation_id, 'paying', p_who, p_channel, p_why, 'payment ' || p_payment_id, '[]');
             end if;
             outcome := 'part';
         end if;
@@ -217,7 +216,7 @@ begin
         update reservation set refund = refund + amount - take where reservation_id = p_reservation_id;
         if take = 0 and exists (select from reservation_move m
                                 where m.from_status = r.status and m.to_status = 'refund_due') then
-            perform move_reservation(p_reservation_id, 'refund_due', p_who, p_channel, why || ', nights gone', null, '[]');
+            perform move_reservation(p_reservation_id, 'refund_due', p_who, p_channel, p_why || ', nights gone', null, '[]');
         end if;
         perform write_outbox(p_reservation_id, coalesce(p_texts -> case take when 0 then 'refund_due' else 'surplus' end, '[]'), nth);
     end if;
@@ -383,4 +382,33 @@ begin
     end if;
     select v.* into shown from reservation_shown v where v.reservation_id = p_reservation_id;
     return next;
+end $$;
+
+-- A person has taken the money. As before, and counted: p_turn is its receipt.
+create or replace function confirm_reservation(
+    p_reservation_id uuid, p_at timestamptz, p_who text, p_channel text, p_why text, p_turn text,
+    p_confirmed jsonb, p_refund_due jsonb
+) returns text language plpgsql as $$
+declare
+    r    reservation;
+    came uuid;
+begin
+    select * into r from reservation where reservation_id = p_reservation_id for no key update;
+    if not found then
+        return 'not_found';
+    end if;
+    select p.payment_id into came from payment p where p.provider = 'operator' and p.receipt = p_turn;
+    if found then
+        return case when ledger_balance(came, 'applied') > 0 then 'confirmed' else 'refund_due' end;
+    end if;
+    if r.status not in ('held', 'paying', 'expired', 'cancelled') or r.paid >= r.total then
+        return 'refused';
+    end if;
+    insert into payment (payment_id, provider, receipt, reservation_id, reference, amount, currency, paid_at)
+    values (gen_random_uuid(), 'operator', p_turn, p_reservation_id, p_why, r.total - r.paid, r.currency, p_at)
+    returning payment_id into came;
+    insert into ledger (payment_id, reservation_id, debit, credit, amount, currency, why)
+    values (came, p_reservation_id, 'paid', 'unallocated', r.total - r.paid, r.currency, p_why);
+    return allocate_payment(came, p_reservation_id, p_at, p_who, p_channel, p_why,
+                            jsonb_build_object('confirmed', p_confirmed, 'refund_due', p_refund_due));
 end $$;

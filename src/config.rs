@@ -525,8 +525,12 @@ impl Config {
             ));
         }
         let signed = || {
-            let secret = sms::find(name)?.settings().signs_with?;
-            self.sms.providers.get(name)?.find(secret)
+            let (settings, accounts) = match (sms::find(name), payment::find(name)) {
+                (Some(provider), _) => (provider.settings(), &self.sms.providers),
+                (None, Some(provider)) => (provider.settings(), &self.payments.providers),
+                (None, None) => return None,
+            };
+            accounts.get(name)?.find(settings.signs_with?)
         };
         let carries = |aggregator: &dyn Aggregator| aggregator.has_credentials(&settings.options);
         let own = aggregator.is_some_and(carries) || signed().is_some();

@@ -61,7 +61,7 @@ pub async fn show(app: Data<App>, code: Path<String>) -> HttpResponse {
     .await
 }
 
-/// `POST /private/bookings/{code}/{move}` with `why=`: `paid`, `cancel`, `check_in`, `no_show` or `refunded`. Answers as
+/// `POST /private/bookings/{code}/{move}` with `why=`: `paid`, `cancel`, `check_in` or `no_show`. Money goes back by `reserveflow payments`. Answers as
 /// [`show`]; 409 where it does not go there from where it stands.
 pub async fn act(
     app: Data<App>,
@@ -137,7 +137,6 @@ async fn apply(
         }
         "check_in" => Status::CheckedIn,
         "no_show" => Status::NoShow,
-        "refunded" => Status::Refunded,
         _ => return Ok(false),
     };
     let moved = life::move_to(client, reservation.id, to, cause, turn, &[]).await?;

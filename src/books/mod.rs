@@ -14,10 +14,12 @@ use crate::booking::code::Code;
 use crate::booking::offer::{Offer, Search};
 use crate::booking::stay::Stay;
 use crate::db::change::{Change, Changed};
-use crate::db::effect::{Draft, Turn};
+use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::guests::{Caller, Guest};
 use crate::db::lane::{LaneSettings, Lanes};
+use crate::db::life::Moved;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
+use crate::db::payments::attempts;
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
@@ -160,6 +162,31 @@ impl Books {
         msisdn: &Msisdn,
     ) -> Result<Option<Reservation>, DbError> {
         reservations::find_by_code(&self.patient().await?, code, msisdn).await
+    }
+
+    /// [`attempts::find_ways`]
+    pub async fn find_ways(
+        &self,
+        reservation: &Reservation,
+    ) -> Result<Option<attempts::Ways>, DbError> {
+        let minor_per_unit = reservation.total.currency.minor_per_unit();
+        attempts::find_ways(&self.patient().await?, reservation.id, minor_per_unit).await
+    }
+
+    /// [`attempts::ask`]
+    pub async fn ask_payment(&self, ask: &attempts::Ask<'_>) -> Result<attempts::Asked, DbError> {
+        attempts::ask(&self.patient().await?, ask).await
+    }
+
+    /// [`attempts::pay_at_lodge`]
+    pub async fn pay_at_lodge(
+        &self,
+        id: Uuid,
+        cause: &Cause<'_>,
+        turn: &Turn,
+        drafts: &[Draft],
+    ) -> Result<Moved, DbError> {
+        attempts::pay_at_lodge(&self.patient().await?, id, cause, turn, drafts).await
     }
 
     /// [`reservations::find_by_dialogue`]

@@ -56,7 +56,7 @@ impl Cashier {
         };
         let host = self.draft(
             "host_booked",
-            Message::HostPaid,
+            Message::HostPaidByPhone,
             &reservation.host_msisdn,
             &reservation.host_language,
             reservation,
@@ -74,7 +74,7 @@ impl Cashier {
                 money_end,
             ),
             topped_up: guest("paid_rest", Message::PaidRest, &rest, money_end),
-            refund_due: guest("refund_due", Message::RefundDue, &rest, money_end),
+            refund_due: guest("refund_due", Message::MoneyBack, &rest, money_end),
             surplus: guest("refund_surplus", Message::RefundSurplus, &rest, money_end),
         }
     }

@@ -16,6 +16,7 @@ care_phone: \"+254709000000\"
 service_codes: [\"*384*7#\"]
 aggregators: { africastalking: { tokens: [demo] } }
 sms: { route: sandbox }
+payments: { sandbox: true }
 ";
 
 #[derive(clap::Args)]

@@ -52,10 +52,10 @@ pub enum Message {
     PayAtLodge,
     PayFirst,
     Paid,
-    HostPaid,
+    HostPaidByPhone,
     PaidPart,
     PaidRest,
-    RefundDue,
+    MoneyBack,
     RefundSurplus,
     Refunded,
     PayWrongPin,
@@ -64,6 +64,12 @@ pub enum Message {
     PayUnreachable,
     PayLineBusy,
     PayFailed,
+    WayAll,
+    WayDeposit,
+    WayAtLodge,
+    DueAtLodge,
+    IsPaid,
+    IsUnpaid,
 }
 
 /// One SMS of one part.
@@ -77,7 +83,7 @@ const PHRASE: usize = 26;
 const WORD: usize = 8;
 
 impl Message {
-    pub(super) const ALL: [Declared; 47] = [
+    pub(super) const ALL: [Declared; 53] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -143,10 +149,15 @@ impl Message {
         (Message::PayAtLodge, "pay_at_lodge", None, WORD),
         (Message::PayFirst, "pay_first", None, WORD),
         (Message::Paid, "paid", Some("payment"), SMS),
-        (Message::HostPaid, "host_paid", Some("payment"), SMS),
+        (
+            Message::HostPaidByPhone,
+            "host_paid_by_phone",
+            Some("payment"),
+            SMS,
+        ),
         (Message::PaidPart, "paid_part", Some("payment"), SMS),
         (Message::PaidRest, "paid_rest", Some("payment"), SMS),
-        (Message::RefundDue, "refund_due", Some("payment"), SMS),
+        (Message::MoneyBack, "money_back", Some("payment"), SMS),
         (
             Message::RefundSurplus,
             "refund_surplus",
@@ -165,6 +176,12 @@ impl Message {
         ),
         (Message::PayLineBusy, "pay_line_busy", Some("payment"), SMS),
         (Message::PayFailed, "pay_failed", Some("payment"), SMS),
+        (Message::WayAll, "way_all", None, PHRASE),
+        (Message::WayDeposit, "way_deposit", None, PHRASE),
+        (Message::WayAtLodge, "way_at_lodge", None, PHRASE),
+        (Message::DueAtLodge, "due_at_lodge", None, PHRASE),
+        (Message::IsPaid, "is_paid", None, PHRASE),
+        (Message::IsUnpaid, "is_unpaid", None, PHRASE),
     ];
 }
 

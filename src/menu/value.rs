@@ -183,7 +183,13 @@ pub static RECORDS: &[RecordType] = &[
             ("left", Type::Money),
             ("over", Type::Money),
             ("receipt", Type::Text(20)),
+            ("paybill", Type::Text(7)),
+            ("account", Type::Text(8)),
         ],
+    },
+    RecordType {
+        name: "way",
+        fields: &[("label", Type::Text(17)), ("amount", Type::Money)],
     },
     RecordType {
         name: "moment",
@@ -204,6 +210,7 @@ pub static RECORDS: &[RecordType] = &[
             ("guest", Type::Text(NAME_CHARS_MAX)),
             ("guest_phone", Type::Text(16)),
             ("contact", Type::Text(29)),
+            ("pay", Type::Text(17)),
             ("total", Type::Money),
             // What cancelling costs, and what of a payment comes back.
             ("cost", Type::Money),

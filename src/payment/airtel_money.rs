@@ -59,6 +59,7 @@ impl Provider for AirtelMoney {
             sender_needed: false,
             public_url_needed: false,
             polled: true,
+            signs_with: Some("callback_key"),
         }
     }
 

@@ -68,6 +68,7 @@ impl Provider for Daraja {
             sender_needed: false,
             public_url_needed: true,
             polled: false,
+            signs_with: None,
         }
     }
 

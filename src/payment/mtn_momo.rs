@@ -57,6 +57,7 @@ impl Provider for MtnMomo {
             sender_needed: false,
             public_url_needed: true,
             polled: true,
+            signs_with: None,
         }
     }
 

@@ -115,6 +115,8 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
             "cancel" => work.cancel().await,
             "price_of_change" => work.price_of_change().await,
             "change_days" => work.change_days().await,
+            "ways_to_pay" => work.ways_to_pay().await,
+            "pay" => work.pay().await,
             "call_back" => work.call_back().await,
             _ => Ok(done("unavailable")),
         }
@@ -123,7 +125,8 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
         Ok(done) => Ok(done),
         // It may have been cancelled, or changed.
         Err(error)
-            if matches!(action.name, "cancel" | "change_days") && work.may_be_done(&error) =>
+            if matches!(action.name, "cancel" | "change_days" | "pay")
+                && work.may_be_done(&error) =>
         {
             Err(TurnError::Unknown(error))
         }

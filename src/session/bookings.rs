@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 
 use crate::booking::code::Code;
 use crate::booking::money::Money;
+use crate::booking::offer::Pay;
 use crate::booking::reservation::Status;
 use crate::booking::stay::Stay;
 use crate::db::DbError;
 use crate::db::change::{Change, Changed};
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
+use crate::menu::messages::Message;
 use crate::menu::value::Value;
 use crate::session::actions::{Done, Work, done, listed};
 use crate::session::{notices, records};
@@ -24,13 +26,24 @@ impl Work<'_> {
             "bookings",
             live.iter()
                 .filter(|reservation| keep(reservation))
-                .map(|reservation| records::booking(self.app, reservation))
+                .map(|reservation| self.shown(reservation))
                 .collect(),
         ))
     }
 
+    /// A booking with a word on how it is paid.
+    pub(super) fn shown(&self, reservation: &Reservation) -> Value {
+        let message = match reservation.pay {
+            Pay::AtLodge => Message::DueAtLodge,
+            Pay::Prepay if reservation.status.is_confirmed() => Message::IsPaid,
+            Pay::Prepay => Message::IsUnpaid,
+        };
+        let pay = self.app.say(message, self.language(), None, self.country);
+        records::booking(self.app, reservation).with([("pay", Value::text(pay))])
+    }
+
     /// The booking picked from the list, as it is now.
-    async fn picked(&self) -> Result<Option<Reservation>, DbError> {
+    pub(super) async fn picked(&self) -> Result<Option<Reservation>, DbError> {
         match self.text("booking", "id").map(Code::parse) {
             Some(Ok(code)) => self.app.books.find_by_code(&code, self.msisdn).await,
             _ => Ok(None),

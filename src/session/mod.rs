@@ -9,6 +9,7 @@ pub mod error;
 pub mod keeper;
 pub mod menus;
 pub mod notices;
+mod paying;
 pub mod records;
 mod resume;
 pub mod search;

@@ -68,6 +68,18 @@ pub fn changed(app: &App, after: &Reservation, language: &Language) -> Vec<Draft
     drafts
 }
 
+/// The guest has it and pays on arrival.
+pub fn booked(app: &App, reservation: &Reservation, language: &Language) -> Vec<Draft> {
+    let mut drafts = to_guest(app, reservation, language, "confirmed", Message::Confirmed);
+    drafts.push(to_host(
+        app,
+        reservation,
+        "host_booked",
+        Message::HostBooked,
+    ));
+    drafts
+}
+
 /// The guest has paid and has it.
 pub fn paid(app: &App, reservation: &Reservation) -> Vec<Draft> {
     let menus = app.menus.current();

@@ -209,7 +209,7 @@ pub async fn give(
 ) -> Result<Option<Settled>, DbError> {
     let statement = client
         .prepare_cached(
-            "select allocate_payment($1, r.reservation_id, $3, $4, 'operator', '{}') as outcome
+            "select allocate_payment($1, r.reservation_id, $3, 'operator', 'console', 'matched by ' || $4, '{}') as outcome
              from reservation r where r.code = $2
                and exists (select from payment p where p.payment_id = $1 and p.reservation_id is null)",
         )

@@ -15,7 +15,7 @@ const OPTION_SEPTETS_MAX: usize = 40;
 
 /// Written in capitals: what is read out or typed as it stands.
 const CAPITALS: &[&str] = &[
-    "BOOKED", "CHANGED", "CODE", "SMS", "CANCEL", "GHAIRI", "STOP", "ACHA", "START",
+    "BOOKED", "CHANGED", "CODE", "PAID", "PIN", "SMS", "CANCEL", "GHAIRI", "STOP", "ACHA", "START",
 ];
 /// Digits say it shorter, and in every language.
 const NUMBER_WORDS: &[&str] = &[
@@ -30,7 +30,6 @@ const OTHER_WORDS: &[&str] = &[
     "unit",
     "reservation",
     "reserve",
-    "pin",
     "reference",
     "invoice",
     "malazi",

@@ -1,0 +1,141 @@
+//! The actions behind paying: which ways there are, and the one that was chosen. The prompt leaves after the dialogue has
+//! ended: a phone in a dialogue cannot show one.
+
+use crate::booking::money::Money;
+use crate::booking::offer::Pay;
+use crate::booking::reservation::Status;
+use crate::db::DbError;
+use crate::db::life::Moved;
+use crate::db::payments::attempts::{Ask, Asked, Part};
+use crate::db::reservations::Reservation;
+use crate::menu::messages::Message;
+use crate::menu::value::Value;
+use crate::session::actions::{Done, Work, done, listed};
+use crate::session::notices;
+
+/// A way to pay as a list knows it again.
+const ALL: &str = "all";
+const DEPOSIT: &str = "deposit";
+const AT_LODGE: &str = "at_lodge";
+
+impl Work<'_> {
+    pub(super) async fn ways_to_pay(&self) -> Result<Done, DbError> {
+        let Some(reservation) = self.picked().await? else {
+            return Ok(done("over"));
+        };
+        let Some(ways) = self.app.books.find_ways(&reservation).await? else {
+            return Ok(done("over"));
+        };
+        if ways.open {
+            return Ok(done("open"));
+        }
+        let is_held = matches!(reservation.status, Status::Held | Status::Paying);
+        if is_held && ways.over || !is_held && reservation.status != Status::Confirmed {
+            return Ok(done("over"));
+        }
+        if ways.left.minor <= 0 || (reservation.pay == Pay::AtLodge && !is_held) {
+            return Ok(done("none"));
+        }
+        let way = |kind: &str, message, amount| {
+            Value::record([
+                ("id", Value::text(kind)),
+                ("label", Value::text(self.say(message))),
+                ("amount", Value::Money(amount)),
+            ])
+        };
+        let mut list = Vec::new();
+        let currency = reservation.total.currency;
+        let config = &self.app.config.payments;
+        if config.provider(self.msisdn, currency).is_some() {
+            list.push(way(ALL, Message::WayAll, ways.left));
+            if let Some(deposit) = ways.deposit {
+                list.push(way(DEPOSIT, Message::WayDeposit, deposit));
+            }
+        }
+        if ways.at_lodge {
+            list.push(way(AT_LODGE, Message::WayAtLodge, ways.left));
+        }
+        let bound = self.shown(&reservation);
+        if list.is_empty() {
+            return Ok(match config.paybill(currency) {
+                Some(_) => self.payment("by_hand", &reservation, ways.left),
+                None => done("unavailable"),
+            });
+        }
+        Ok(listed("ways", list).bind("booking", bound))
+    }
+
+    pub(super) async fn pay(&self) -> Result<Done, DbError> {
+        let Some(reservation) = self.picked().await? else {
+            return Ok(done("over"));
+        };
+        let part = match self.text("way", "id") {
+            Some(DEPOSIT) => Part::Deposit,
+            Some(AT_LODGE) => return self.pay_at_lodge(&reservation).await,
+            _ => Part::All,
+        };
+        let currency = reservation.total.currency;
+        let config = &self.app.config.payments;
+        let by_hand = config.paybill(currency).is_some();
+        let Some(provider) = config.provider(self.msisdn, currency) else {
+            return Ok(done("unavailable"));
+        };
+        let asked = self
+            .app
+            .books
+            .ask_payment(&Ask {
+                reservation_id: reservation.id,
+                part,
+                provider,
+                msisdn: self.msisdn,
+                minor_per_unit: currency.minor_per_unit(),
+                turn: self.turn,
+                cause: &self.cause("paid by phone"),
+            })
+            .await?;
+        Ok(match asked {
+            Asked::Asked(amount, now) if by_hand => {
+                self.payment("prompted_or_by_hand", &now, amount)
+            }
+            Asked::Asked(amount, now) => self.payment("prompted", &now, amount),
+            Asked::Open(_) => done("open"),
+            Asked::Settled(_) => done("none"),
+            Asked::TooOften(now) if by_hand => self.payment("by_hand", &now, now.total),
+            Asked::TooOften(_) => done("too_often"),
+            Asked::Over(_) | Asked::NotFound => done("over"),
+        })
+    }
+
+    async fn pay_at_lodge(&self, reservation: &Reservation) -> Result<Done, DbError> {
+        let drafts = notices::booked(self.app, reservation, self.language());
+        let cause = self.cause("pays on arrival");
+        let moved = self
+            .app
+            .books
+            .pay_at_lodge(reservation.id, &cause, self.turn, &drafts)
+            .await?;
+        self.app.outbox.notify_one();
+        Ok(match moved {
+            Moved::Done => done("confirmed").bind("booking", self.shown(reservation)),
+            Moved::Refused | Moved::Taken | Moved::NotFound => done("over"),
+        })
+    }
+
+    fn payment(&self, outcome: &'static str, reservation: &Reservation, amount: Money) -> Done {
+        let config = &self.app.config.payments;
+        let paybill = config.paybill(reservation.total.currency);
+        let booking = self.shown(reservation);
+        let payment = booking.clone().with([
+            ("amount", Value::Money(amount)),
+            ("paybill", Value::text(paybill.unwrap_or_default())),
+            ("account", Value::text(reservation.code.digits())),
+        ]);
+        done(outcome)
+            .bind("booking", booking)
+            .bind("payment", payment)
+    }
+
+    fn say(&self, message: Message) -> String {
+        self.app.say(message, self.language(), None, self.country)
+    }
+}
