@@ -12,6 +12,7 @@ mod emergent;
 mod hollatags;
 mod hubtel;
 mod infobip;
+mod made_up;
 mod mnotify;
 mod moolre;
 mod mtn_madapi;
@@ -229,6 +230,11 @@ impl<'a> Phone<'a> {
             .iter()
             .position(|other| other.name == wire.name)
             .unwrap();
+        Phone::at(app, wire, at, number)
+    }
+
+    /// The same for a wire that stands nowhere.
+    fn at(app: &'a TestApp, wire: &'a Wire, at: usize, number: u32) -> Phone<'a> {
         Phone {
             app,
             wire,

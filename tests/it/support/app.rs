@@ -112,6 +112,16 @@ impl TestApp {
         })
     }
 
+    /// At noon, with one more aggregator, a line like those of [`CONFIG`].
+    pub fn start_with_aggregator(line: &str) -> TestApp {
+        let redis = stores().redis.clone();
+        let config = format!("{CONFIG}  {line}\n");
+        background(async move {
+            let database_url = sample_database().await;
+            TestApp::configured(noon(), &config, &database_url, &redis).await
+        })
+    }
+
     /// On stores of the test's choice, which may be out of reach. Call it inside [`background`] if others use it too.
     pub async fn on(clock: Clock, more: &str, database_url: &str, redis_url: &str) -> TestApp {
         let config = format!("{CONFIG}{}{more}", other_aggregators());
