@@ -4,6 +4,7 @@
 //   {"statuses":[88]}                   what the next submits are answered with; then 0
 //   {"hangup":true}                     the next submit is read, and the connection breaks
 //   {"receipts":false}                  no receipts are sent
+//   {"hold":true}                       submits are not answered; with false those held are, one after the other
 //   {"deliver":{…}}                     a deliver_sm with these fields; `hex` is a short_message in octets
 //   {"drop":true}                       every connection breaks
 'use strict'
@@ -12,7 +13,8 @@ const smpp = require('smpp')
 
 const port = Number(process.argv[2])
 const say = (event) => process.stdout.write(JSON.stringify(event) + '\n')
-const order = { statuses: [], hangup: false, receipts: true }
+const order = { statuses: [], hangup: false, receipts: true, hold: false }
+const held = []
 const sessions = new Set()
 let submits = 0
 
@@ -73,9 +75,14 @@ const server = smpp.createServer({}, (session) => {
       order.hangup = false
       return session.destroy()
     }
-    if (status !== 0) return session.send(pdu.response({ command_status: status }))
-    session.send(pdu.response({ message_id: id }))
-    if (order.receipts && pdu.registered_delivery & 1) receipt(session, pdu, id)
+    const answer = () => {
+      say({ event: 'answer', id })
+      if (status !== 0) return session.send(pdu.response({ command_status: status }))
+      session.send(pdu.response({ message_id: id }))
+      if (order.receipts && pdu.registered_delivery & 1) receipt(session, pdu, id)
+    }
+    if (order.hold) held.push(answer)
+    else answer()
   })
 })
 
@@ -84,6 +91,7 @@ server.listen(port, '127.0.0.1', () => say({ event: 'listening' }))
 readline.createInterface({ input: process.stdin }).on('line', (line) => {
   const { deliver, drop, ...rest } = JSON.parse(line)
   Object.assign(order, rest)
+  if (!order.hold) for (const answer of held.splice(0)) answer()
   for (const session of sessions) {
     if (drop) session.destroy()
     if (deliver) {

@@ -254,6 +254,34 @@ async fn what_an_smsc_answers_decides_what_becomes_of_a_message() {
 }
 
 #[tokio::test]
+async fn no_more_is_under_way_than_the_window_lets() {
+    let mut network = Network::configured(", window: 2").await;
+    network.orders(&json!({ "hold": true }));
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        ids.push(network.send(text).await);
+    }
+    network.nth("submit", 1).await;
+    for id in &ids {
+        network.status(*id, "sending", None).await;
+    }
+    network.orders(&json!({ "hold": false }));
+    for id in ids {
+        network.status(id, "delivered", None).await;
+    }
+    let order: Vec<Value> = network
+        .smsc
+        .events()
+        .into_iter()
+        .map(|event| event["event"].clone())
+        .filter(|kind| kind == "submit" || kind == "answer")
+        .collect();
+    assert_eq!(order[..3], ["submit", "submit", "answer"]);
+    assert_eq!(order.len(), 6);
+    network.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_whose_answer_never_came_is_in_doubt_until_its_receipt() {
     let mut network = Network::start().await;
     network.orders(&json!({ "hangup": true }));
