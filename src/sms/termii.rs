@@ -30,7 +30,7 @@ use super::{
 const CHANNEL: &str = "generic";
 
 /// The provider `termii`. Settings: `base_url`, the account's own (`https://v3.api.termii.com`); `api_key`; `secret_key`,
-/// which signs webhooks; `channel`: `generic` (the default), or `dnd` once it is enabled, which reaches numbers with
+/// which signs webhooks, and `secret_key_next` while it is being replaced; `channel`: `generic` (the default), or `dnd` once it is enabled, which reaches numbers with
 /// do-not-disturb too.
 pub struct Termii;
 
@@ -42,7 +42,7 @@ impl Provider for Termii {
     fn settings(&self) -> &'static Settings {
         &Settings {
             needed: &["base_url", "api_key"],
-            optional: &["secret_key", "channel"],
+            optional: &["secret_key", "secret_key_next", "channel"],
             sender_needed: true,
             public_url_needed: false,
             polled: false,
@@ -104,12 +104,14 @@ impl Provider for Termii {
     }
 
     fn verify(&self, account: &Account, webhook: &Webhook<'_>) -> bool {
-        let Some(secret) = account.find("secret_key") else {
+        if account.find("secret_key").is_none() {
             return true;
-        };
-        let signature = hmac(Algorithm::Sha512, secret.as_bytes(), webhook.request.body);
+        }
         let given = webhook.request.header("x-termii-signature");
-        is_hex_of(given.unwrap_or_default(), &signature)
+        account.secrets("secret_key").any(|secret| {
+            let signature = hmac(Algorithm::Sha512, secret.as_bytes(), webhook.request.body);
+            is_hex_of(given.unwrap_or_default(), &signature)
+        })
     }
 }
 

@@ -40,8 +40,8 @@ const URL: &str = "https://api.twilio.com";
 /// An answer that says nothing to the subscriber.
 const NO_REPLY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
 
-/// The provider `twilio`. Settings: `account_sid`; `auth_token`, which also signs webhooks; `shared_keys`, for accounts
-/// that sign by those: `ID=SECRET`, blanks between several; `url`. A sender that begins with `MG` is a messaging service.
+/// The provider `twilio`. Settings: `account_sid`; `auth_token`, which also signs webhooks, and `auth_token_next` while
+/// it is being replaced; `shared_keys`, for accounts that sign by those: `ID=SECRET`, blanks between several; `url`. A sender that begins with `MG` is a messaging service.
 pub struct Twilio;
 
 impl Provider for Twilio {
@@ -52,7 +52,7 @@ impl Provider for Twilio {
     fn settings(&self) -> &'static Settings {
         &Settings {
             needed: &["account_sid", "auth_token"],
-            optional: &["shared_keys", "url"],
+            optional: &["auth_token_next", "shared_keys", "url"],
             sender_needed: true,
             public_url_needed: true,
             polled: false,
@@ -125,25 +125,27 @@ impl Provider for Twilio {
     }
 
     fn verify(&self, account: &Account, webhook: &Webhook<'_>) -> bool {
-        let Some(token) = account.find("auth_token") else {
+        if account.find("auth_token").is_none() {
             return true;
-        };
+        }
         let request = &webhook.request;
         let given = request.header("x-twilio-signature").unwrap_or_default();
-        let key = match request.header("x-twilio-webhooks-signature-settings") {
-            None => Some((Algorithm::Sha1, token)),
-            Some(settings) => shared_key(account, settings),
+        let keys: Vec<_> = match request.header("x-twilio-webhooks-signature-settings") {
+            None => account
+                .secrets("auth_token")
+                .map(|token| (Algorithm::Sha1, token))
+                .collect(),
+            Some(settings) => shared_key(account, settings).into_iter().collect(),
         };
-        let (Ok(given), Some((algorithm, key)), Some(params)) =
-            (STANDARD.decode(given), key, signed_params(webhook))
-        else {
+        let (Ok(given), Some(params)) = (STANDARD.decode(given), signed_params(webhook)) else {
             return false;
         };
-        let matches = |url: &String| {
+        urls(webhook.url).iter().any(|url| {
             let signed = format!("{url}{params}");
-            is_same(&given, &hmac(algorithm, key.as_bytes(), signed.as_bytes()))
-        };
-        urls(webhook.url).iter().any(matches)
+            keys.iter().any(|(algorithm, key)| {
+                is_same(&given, &hmac(*algorithm, key.as_bytes(), signed.as_bytes()))
+            })
+        })
     }
 
     fn acknowledge(&self, _reply: Option<&str>) -> Rendered {

@@ -5,11 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::sign::{Algorithm, hmac, md5};
 use super::{
     Account, Answer, Asked, BadSms, DeliveryReport, DeliveryStatus, Door, Event, InboundSms,
     Message, Method, PROVIDERS, Provider, Request, Sent, Webhook, find,
@@ -543,6 +546,53 @@ fn check_response(place: &str, wanted: &Map<String, Value>, answer: &Rendered) {
         "any" => {}
         "exact" | "xml" => assert_eq!(answer.body, wanted["body"], "{place}"),
         other => panic!("{place}: teach the runner to compare by {other}"),
+    }
+}
+
+#[test]
+fn while_a_secret_is_replaced_both_sign() {
+    let body = b"messageId=1&msisdn=447700900001&timestamp=1714555800";
+    let signed = "&messageId=1&msisdn=447700900001&timestamp=1714555800";
+    for (provider, name) in [
+        ("termii", "secret_key"),
+        ("twilio", "auth_token"),
+        ("vonage", "signature_secret"),
+    ] {
+        let next = format!("{name}_next");
+        let account = Account::new([(name, "old"), (next.as_str(), "new")]);
+        for (secret, believed) in [("old", true), ("new", true), ("none", false)] {
+            let hex = |octets: Vec<u8>| -> String {
+                octets.iter().map(|octet| format!("{octet:02x}")).collect()
+            };
+            let termii = hex(hmac(Algorithm::Sha512, secret.as_bytes(), body));
+            let pairs = "https://x/messageId1msisdn447700900001timestamp1714555800";
+            let twilio =
+                STANDARD.encode(hmac(Algorithm::Sha1, secret.as_bytes(), pairs.as_bytes()));
+            let vonage = hex(md5(format!("{signed}{secret}").as_bytes()));
+            let body = match provider {
+                "vonage" => [body.as_slice(), b"&sig=", vonage.as_bytes()].concat(),
+                _ => body.to_vec(),
+            };
+            let headers = [
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("x-twilio-signature", twilio.as_str()),
+                ("x-termii-signature", termii.as_str()),
+            ];
+            let webhook = Webhook {
+                door: Door::Inbound,
+                url: "https://x/",
+                request: Inbound {
+                    method: "POST",
+                    path: "",
+                    query: "",
+                    headers: &headers,
+                    body: &body,
+                },
+                now: DateTime::from_timestamp(1_714_555_800, 0).unwrap(),
+            };
+            let verified = find(provider).unwrap().verify(&account, &webhook);
+            assert_eq!(verified, believed, "{provider} {secret}");
+        }
     }
 }
 

@@ -39,8 +39,8 @@ const URL: &str = "https://rest.nexmo.com/sms/json";
 /// How far a signed timestamp may be from our clock.
 const SKEW_MAX: TimeDelta = TimeDelta::minutes(5);
 
-/// The provider `vonage`. Settings: `api_key`; `api_secret`; `signature_secret`, if webhooks are signed, and then
-/// `signature_method` as the account is set: `md5hash` (the default), `md5`, `sha1`, `sha256` or `sha512`; `url`.
+/// The provider `vonage`. Settings: `api_key`; `api_secret`; `signature_secret`, if webhooks are signed,
+/// `signature_secret_next` while it is being replaced, and then `signature_method` as the account is set: `md5hash` (the default), `md5`, `sha1`, `sha256` or `sha512`; `url`.
 pub struct Vonage;
 
 impl Provider for Vonage {
@@ -51,7 +51,12 @@ impl Provider for Vonage {
     fn settings(&self) -> &'static Settings {
         &Settings {
             needed: &["api_key", "api_secret"],
-            optional: &["signature_secret", "signature_method", "url"],
+            optional: &[
+                "signature_secret",
+                "signature_secret_next",
+                "signature_method",
+                "url",
+            ],
             sender_needed: true,
             public_url_needed: false,
             polled: false,
@@ -104,9 +109,9 @@ impl Provider for Vonage {
     }
 
     fn verify(&self, account: &Account, webhook: &Webhook<'_>) -> bool {
-        let Some(secret) = account.find("signature_secret") else {
+        if account.find("signature_secret").is_none() {
             return true;
-        };
+        }
         let Ok(fields) = Fields::read(&webhook.request) else {
             return false;
         };
@@ -126,17 +131,20 @@ impl Provider for Vonage {
             .map(|(name, value)| format!("&{name}={}", value.replace(['&', '='], "_")))
             .collect();
         let method = account.find("signature_method").unwrap_or("md5hash");
-        let by_hmac = |algorithm| hmac(algorithm, secret.as_bytes(), signed.as_bytes());
-        let signature = match method {
-            "md5hash" => md5(format!("{signed}{secret}").as_bytes()),
-            "md5" => by_hmac(Algorithm::Md5),
-            "sha1" => by_hmac(Algorithm::Sha1),
-            "sha256" => by_hmac(Algorithm::Sha256),
-            "sha512" => by_hmac(Algorithm::Sha512),
-            _ => return false,
-        };
         let given = fields.find("sig").unwrap_or_default();
-        is_hex_of(&given, &signature) && fresh
+        let signs = |secret: &str| {
+            let by_hmac = |algorithm| hmac(algorithm, secret.as_bytes(), signed.as_bytes());
+            let signature = match method {
+                "md5hash" => md5(format!("{signed}{secret}").as_bytes()),
+                "md5" => by_hmac(Algorithm::Md5),
+                "sha1" => by_hmac(Algorithm::Sha1),
+                "sha256" => by_hmac(Algorithm::Sha256),
+                "sha512" => by_hmac(Algorithm::Sha512),
+                _ => return false,
+            };
+            is_hex_of(&given, &signature)
+        };
+        account.secrets("signature_secret").any(signs) && fresh
     }
 }
 
