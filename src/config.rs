@@ -15,8 +15,10 @@ use serde_saphyr::options::PropertySyntax;
 
 pub use self::payments::PaymentsConfig;
 use crate::country::Country;
+use crate::db::pool::Statements;
 use crate::doors::DoorConfig;
 use crate::payment;
+use crate::session::store::Site;
 use crate::smpp::{Link, LinkConfig, Links};
 use crate::sms::ids::Ids;
 use crate::sms::route::{Route, RouteConfig, Routes};
@@ -116,6 +118,12 @@ pub struct Database {
     /// Lanes in which reservations queue, each with at most one commit under way. Default 4.
     #[serde(default = "default_lanes")]
     pub lanes: u8,
+    /// `named`, or `unnamed` behind a pooler that gives each transaction another connection. Default `named`.
+    #[serde(default)]
+    pub statements: Statements,
+    /// The database itself, past the pooler, for migrations and the calendar. Default `url`.
+    #[serde(default)]
+    pub direct_url: Option<SecretString>,
 }
 
 impl Default for Database {
@@ -125,17 +133,68 @@ impl Default for Database {
             pool: default_pool(),
             isolation: crate::db::reserve::Isolation::default(),
             lanes: default_lanes(),
+            statements: Statements::default(),
+            direct_url: None,
         }
     }
 }
 
-/// Redis or Valkey.
-#[derive(Debug, Default, Deserialize)]
+/// Redis or Valkey: one server, the primary that Sentinels name, or a cluster.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// Connection URL; empty: a private one is started in `data`. Default `${REDIS_URL}`.
     #[serde(default)]
     pub url: Option<SecretString>,
+    /// URLs of Sentinels. With them only user, password and database of `url` count. Default none.
+    #[serde(default)]
+    pub sentinels: Vec<SecretString>,
+    /// What the Sentinels call the primary. Default `reserveflow`.
+    #[serde(default = "default_primary")]
+    pub primary: String,
+    /// URLs of nodes of a cluster, of which one has to be there; `url` does not count then. Default none.
+    #[serde(default)]
+    pub cluster: Vec<SecretString>,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Redis {
+            url: None,
+            sentinels: Vec::new(),
+            primary: default_primary(),
+            cluster: Vec::new(),
+        }
+    }
+}
+
+impl Redis {
+    /// Whether there is a Redis, without a private one.
+    pub fn is_given(&self) -> bool {
+        let url = self.url.as_ref().map(|url| url.expose_secret());
+        url.is_some_and(|url| !url.is_empty())
+            || !self.sentinels.is_empty()
+            || !self.cluster.is_empty()
+    }
+
+    /// Where it is; `url` is what counts where one server was meant.
+    pub fn site(&self, url: &str) -> Site {
+        let exposed = |urls: &[SecretString]| {
+            let urls = urls.iter().map(|url| url.expose_secret().to_owned());
+            urls.collect::<Vec<_>>()
+        };
+        if !self.cluster.is_empty() {
+            return Site::Cluster(exposed(&self.cluster));
+        }
+        if self.sentinels.is_empty() {
+            return Site::One(url.to_owned());
+        }
+        Site::Sentinel {
+            sentinels: exposed(&self.sentinels),
+            primary: self.primary.clone(),
+            login: Some(url.to_owned()).filter(|url| !url.is_empty()),
+        }
+    }
 }
 
 /// One aggregator's callbacks. Every proof of origin that is set has to be there; production wants two kinds.
@@ -305,7 +364,9 @@ fn default_country() -> String {
 fn default_lanes() -> u8 {
     crate::db::lane::LaneSettings::default().lanes
 }
-
+fn default_primary() -> String {
+    "reserveflow".to_owned()
+}
 fn default_pool() -> usize {
     8
 }
@@ -404,6 +465,15 @@ impl Config {
         }
         if !(1..=200).contains(&self.database.pool) {
             return fault("database.pool", "is between 1 and 200");
+        }
+        if self.database.statements == Statements::Unnamed && self.database.direct_url.is_none() {
+            return fault(
+                "database.direct_url",
+                "is needed with `statements: unnamed`: migrations do not go through a pooler",
+            );
+        }
+        if !self.redis.cluster.is_empty() && !self.redis.sentinels.is_empty() {
+            return fault("redis.cluster", "and redis.sentinels are not set together");
         }
         for (name, link) in &self.smpp {
             let key = format!("smpp.{name}");

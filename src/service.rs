@@ -25,7 +25,7 @@ use crate::db::menu_versions;
 use crate::db::migrate::migrate;
 use crate::db::outbox;
 use crate::db::partitions::{MONTHS_AHEAD, ensure_months, fill_nights};
-use crate::db::pool::{PoolSettings, pool};
+use crate::db::pool::{PoolSettings, Statements, list_unset, pool, session_sql};
 use crate::doors::Doors;
 use crate::health::Readiness;
 use crate::menu::files::{self, Sources};
@@ -45,13 +45,14 @@ const DRAIN_MAX_SECONDS: u64 = 10;
 const PREPARE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// SMS of one subscriber that the simulator shows.
 const INBOX_MAX: usize = 50;
-const PUBLIC_WORKERS: usize = 2;
+/// Threads that answer aggregators.
+pub const PUBLIC_WORKERS: usize = 2;
 
 /// Where the stores are.
 pub struct StoreUrls {
     /// Postgres.
     pub database: String,
-    /// Redis.
+    /// Redis, where the configuration does not name Sentinels or a cluster.
     pub redis: String,
 }
 
@@ -83,10 +84,11 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         &urls.database,
         &PoolSettings {
             connections_max: config.database.pool,
+            statements: config.database.statements,
             ..PoolSettings::default()
         },
     )?;
-    let sessions = Store::new(&urls.redis).context("redis.url")?;
+    let sessions = Store::new(&config.redis.site(&urls.redis)).context("redis")?;
     let searches = Searches::new(&urls.database);
     let http = sms::http_builder()
         .build()
@@ -245,7 +247,12 @@ impl Service {
 /// # Errors
 /// Whatever keeps the database from being used.
 pub async fn prepare(app: &App) -> anyhow::Result<()> {
-    let mut client = app.pool.get().await?;
+    let settings = &app.config.database;
+    let direct = match &settings.direct_url {
+        Some(url) => Some(pool(url.expose_secret(), &PoolSettings::default())?),
+        None => None,
+    };
+    let mut client = direct.as_ref().unwrap_or(&app.pool).get().await?;
     for name in migrate(&client).await? {
         tracing::info!(name, "migrated");
     }
@@ -257,6 +264,15 @@ pub async fn prepare(app: &App) -> anyhow::Result<()> {
     fill_nights(&mut client, today).await?;
     menu_versions::save(&client, &app.menus.current_files().sources).await?;
     drop(client);
+    if settings.statements == Statements::Unnamed {
+        let unset = list_unset(&app.pool).await?;
+        anyhow::ensure!(
+            unset.is_empty(),
+            "the pooler does not set {}: its database needs connect_query = \"{}\"",
+            unset.join(", "),
+            session_sql().replace('\'', "''")
+        );
+    }
     app.load_places().await?;
     Ok(())
 }

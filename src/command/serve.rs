@@ -48,7 +48,11 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<(Service, Option<Sto
             .map(|url| url.expose_secret().to_owned())
             .filter(|url| !url.is_empty())
     };
-    let (database, redis) = (given(&config.database.url), given(&config.redis.url));
+    let database = given(&config.database.url);
+    let redis = config
+        .redis
+        .is_given()
+        .then(|| given(&config.redis.url).unwrap_or_default());
     if let (Some(database), Some(redis)) = (&database, &redis) {
         let urls = StoreUrls {
             database: database.clone(),

@@ -2,6 +2,7 @@
 //! own they say so by taking the connection mutably. Each is one round trip unless it says otherwise.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Client, PoolError, TimeoutType, Transaction};
@@ -32,6 +33,7 @@ pub mod reservations;
 pub mod reserve;
 pub mod search;
 pub mod session_ends;
+mod unnamed;
 
 /// What a statement can fail with, told apart by what the caller does next.
 #[derive(Debug, thiserror::Error)]
@@ -56,10 +58,24 @@ impl DbError {
         let DbError::Busy(source) = self else {
             return false;
         };
+        if let Some(Shared(error)) = source.downcast_ref() {
+            return error.is_crowded();
+        }
         matches!(
             source.downcast_ref(),
             Some(PoolError::Timeout(TimeoutType::Wait))
         )
+    }
+
+    /// The error of a statement that several have waited for, for one of them.
+    pub fn share(error: &Arc<DbError>) -> DbError {
+        let shared = Box::new(Shared(error.clone()));
+        match **error {
+            DbError::Busy(_) => DbError::Busy(shared),
+            DbError::Conflict(_) => DbError::Conflict(shared),
+            DbError::Unreachable(_) => DbError::Unreachable(shared),
+            DbError::Refused(_) => DbError::Refused(shared),
+        }
     }
 }
 
@@ -131,6 +147,10 @@ async fn begin_unhurried(client: &mut Client, limit: Duration) -> Result<Transac
         .await?;
     Ok(transaction)
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Shared(Arc<DbError>);
 
 /// A column holds a word that this program does not know.
 #[derive(Debug, thiserror::Error)]

@@ -8,9 +8,25 @@ use deadpool_postgres::{
 };
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::DbError;
+use super::unnamed::ConnectUnnamed;
+
+/// How statements are told to the server.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statements {
+    /// Prepared once on each connection, under a name.
+    #[default]
+    Named,
+    /// Anew with each use, and nothing is set on the connection: for a pooler that gives each transaction another
+    /// connection of the server. The pooler has to set [`SESSION`].
+    Unnamed,
+}
 
 /// How many connections, and how long one is waited for.
 #[derive(Debug, Clone)]
@@ -21,6 +37,8 @@ pub struct PoolSettings {
     pub wait: Duration,
     /// Longest wait for a new connection.
     pub create: Duration,
+    /// Behind a pooler, or not.
+    pub statements: Statements,
 }
 
 impl Default for PoolSettings {
@@ -29,6 +47,7 @@ impl Default for PoolSettings {
             connections_max: 16,
             wait: Duration::from_millis(250),
             create: Duration::from_secs(1),
+            statements: Statements::default(),
         }
     }
 }
@@ -37,11 +56,40 @@ impl Default for PoolSettings {
 const SILENCE_MAX: Duration = Duration::from_secs(6);
 const KEEPALIVES: u32 = 3;
 
-/// The settings of every connection. Generic plans spare the planning of 15 partitions on each statement; the limits
-/// end what a guest no longer waits for.
-const SESSION: &str = "set plan_cache_mode = force_generic_plan; set lock_timeout = '1s'; \
-    set statement_timeout = '1500ms'; set idle_in_transaction_session_timeout = '5s'; \
-    set timezone = 'UTC'; set search_path = public; set client_min_messages = warning";
+/// The settings of every connection, with names and values as `pg_settings` has them. Generic plans spare the planning of
+/// 15 partitions on each statement; the limits end what a guest no longer waits for.
+pub const SESSION: &[(&str, &str)] = &[
+    ("plan_cache_mode", "force_generic_plan"),
+    ("lock_timeout", "1s"),
+    ("statement_timeout", "1500ms"),
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("TimeZone", "UTC"),
+    ("search_path", "public"),
+    ("client_min_messages", "warning"),
+];
+
+/// What sets [`SESSION`].
+pub fn session_sql() -> String {
+    let set = |(name, value): &(&str, &str)| format!("set {name} = '{value}'");
+    SESSION.iter().map(set).collect::<Vec<_>>().join("; ")
+}
+
+/// Those settings of [`SESSION`] that a connection of the pool does not have.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list_unset(pool: &Pool) -> Result<Vec<&'static str>, DbError> {
+    let client = pool.get().await?;
+    let statement = client.prepare_cached("select current_setting($1)").await?;
+    let mut unset = Vec::new();
+    for (name, value) in SESSION {
+        let row = client.query_one(&statement, &[name]).await?;
+        if row.try_get::<_, &str>(0)? != *value {
+            unset.push(*name);
+        }
+    }
+    Ok(unset)
+}
 
 /// Why there is no pool. Whether the database answers shows only with the first connection.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +100,9 @@ pub enum BadPool {
     /// TLS cannot be set up.
     #[error("TLS")]
     Tls(#[source] rustls::Error),
+    /// A pooler is spoken to in the clear.
+    #[error("with `statements: unnamed` there is no TLS: run the pooler on this machine")]
+    UnnamedTls,
     /// The pool cannot be built.
     #[error("pool")]
     Build(#[from] BuildError),
@@ -78,15 +129,22 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BadPool> {
     let fast = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    let manager = if config.get_ssl_mode() == SslMode::Require {
-        Manager::from_config(config, tls().map_err(BadPool::Tls)?, fast)
-    } else {
-        Manager::from_config(config, NoTls, fast)
+    let statements = settings.statements;
+    let manager = match (statements, config.get_ssl_mode()) {
+        (Statements::Unnamed, SslMode::Require) => return Err(BadPool::UnnamedTls),
+        (Statements::Unnamed, _) => Manager::from_connect(config, ConnectUnnamed, fast),
+        (Statements::Named, SslMode::Require) => {
+            Manager::from_config(config, tls().map_err(BadPool::Tls)?, fast)
+        }
+        (Statements::Named, _) => Manager::from_config(config, NoTls, fast),
     };
-    let set_up = Hook::async_fn(|client, _| {
+    let set_up = Hook::async_fn(move |client, _| {
         Box::pin(async move {
+            if statements == Statements::Unnamed {
+                return Ok(());
+            }
             client
-                .batch_execute(SESSION)
+                .batch_execute(&session_sql())
                 .await
                 .map_err(HookError::Backend)
         })

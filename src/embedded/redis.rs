@@ -40,6 +40,8 @@ const SETTINGS: &[[&str; 2]] = &[
     ["--maxclients", "1000"],
     ["--maxmemory", "256mb"],
     ["--maxmemory-policy", "noeviction"],
+    // A dialogue stays one packed list: half the memory, and nothing to turn into a table at its first commit.
+    ["--hash-max-ziplist-value", "4096"],
     ["--loglevel", "notice"],
 ];
 

@@ -23,6 +23,7 @@ mod db_restrictions;
 mod db_search;
 mod dialogues;
 mod embedded;
+mod instances;
 mod lifecycle;
 mod live_menus;
 mod operator;

@@ -4,6 +4,7 @@
 //! token still holds. Everything here can be rebuilt from the aggregator's transcript or from the resume point in
 //! Postgres, which also decides whether a turn has had its effect: two instances that see different stores do no harm.
 
+mod connection;
 mod memory;
 mod redis;
 pub mod shared;
@@ -29,6 +30,8 @@ pub const SESSION_TTL: Duration = Duration::from_secs(10 * 60);
 pub const LEASE: Duration = Duration::from_secs(5);
 /// The most calls of one session.
 pub const HOPS_MAX: i32 = 80;
+
+pub use self::connection::Site;
 
 /// Every dialogue.
 #[derive(Clone)]
@@ -68,7 +71,12 @@ impl SessionKey {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }
 
 /// What tells a turn of a session from every other. Where that is little, only the session's last turn can come again: after
@@ -214,10 +222,10 @@ impl Store {
     /// Connects when first used, and again whenever the connection is lost.
     ///
     /// # Errors
-    /// [`StoreError`] when the URL cannot be read.
-    pub fn new(url: &str) -> Result<Store, StoreError> {
+    /// [`StoreError`] when a URL cannot be read.
+    pub fn new(site: &Site) -> Result<Store, StoreError> {
         Ok(Store {
-            redis: RedisStore::new(url)?,
+            redis: RedisStore::new(site)?,
             memory: Arc::default(),
         })
     }

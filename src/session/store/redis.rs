@@ -3,10 +3,10 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
 use tokio::time::timeout;
 
+use super::connection::{Connection, Site};
 use super::{
     Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError, Token,
     TurnEnd, millis,
@@ -16,36 +16,40 @@ use crate::breaker::Breaker;
 /// How long one command may take, and both tries of it with all waiting for a connection.
 const ANSWER_MAX: Duration = Duration::from_millis(150);
 const TRIES_MAX: Duration = Duration::from_millis(400);
-const CONNECT_MAX: Duration = Duration::from_millis(400);
 /// What a probe writes.
 const PROBE: &str = "reserveflow:probe";
 
+// Few commands a script: each costs the server as much as a GET, and with all instances on one server it is what ends
+// their growth. An empty lease is none. The time to live is set by the first claim and by each commit, longer than
+// receipts count by a lease.
 static OPEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
+        local kept = redis.call('HMGET', KEYS[1], ARGV[1], 'closed', 'lease', 'claimant', 'token', 'dialogue')
         local time = redis.call('TIME')
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        local receipt = redis.call('HGET', KEYS[1], ARGV[1])
-        if receipt then
-            local at, text = string.match(receipt, '^(%d+)(.*)$')
+        if kept[1] then
+            local at, text = string.match(kept[1], '^(%d+)(.*)$')
             if at and now - at <= tonumber(ARGV[4]) then return {'answered', text, 0, 0} end
         end
-        if redis.call('HEXISTS', KEYS[1], 'closed') == 1 then
+        local dialogue = kept[6] or ''
+        if kept[2] then
             if ARGV[5] == '0' then return {'closed', '', 0, 0} end
             redis.call('HDEL', KEYS[1], 'closed', 'dialogue')
+            dialogue = ''
         end
-        local held = redis.call('HMGET', KEYS[1], 'lease', 'claimant', 'token')
-        local token = held[3]
+        local lease = tonumber(kept[3] or '')
+        local token = tonumber(kept[5] or '') or 0
         local unfinished = 0
-        if held[1] and tonumber(held[1]) > now then
-            if held[2] ~= ARGV[6] then return {'running', '', 0, 0} end
+        if lease and lease > now then
+            if kept[4] ~= ARGV[6] then return {'running', '', 0, 0} end
         else
-            unfinished = held[1] and 1 or 0
-            token = redis.call('HINCRBY', KEYS[1], 'token', 1)
-            redis.call('HSET', KEYS[1], 'lease', now + ARGV[2], 'claimant', ARGV[6])
+            unfinished = lease and 1 or 0
+            token = token + 1
+            redis.call('HSET', KEYS[1], 'token', token, 'lease', now + ARGV[2], 'claimant', ARGV[6])
+            if token == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
         end
-        redis.call('PEXPIRE', KEYS[1], ARGV[3])
-        return {'claimed', redis.call('HGET', KEYS[1], 'dialogue') or '', tonumber(token), unfinished}
+        return {'claimed', dialogue, token, unfinished}
         ",
     )
 });
@@ -53,18 +57,17 @@ static OPEN: LazyLock<Script> = LazyLock::new(|| {
 static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+        local kept = redis.call('HMGET', KEYS[1], 'token', 'last')
+        if kept[1] ~= ARGV[1] then return 0 end
         if ARGV[6] == '1' then
             redis.call('DEL', KEYS[1])
-            redis.call('HSET', KEYS[1], 'token', ARGV[1])
+        elseif kept[2] and kept[2] ~= ARGV[2] then
+            redis.call('HDEL', KEYS[1], 'last', kept[2])
         end
+        if string.find(ARGV[2], '^[ad]:') then redis.call('HSET', KEYS[1], 'last', ARGV[2]) end
         local time = redis.call('TIME')
         local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
-        local last = redis.call('HGET', KEYS[1], 'last')
-        if last and last ~= ARGV[2] then redis.call('HDEL', KEYS[1], 'last', last) end
-        if string.find(ARGV[2], '^[ad]:') then redis.call('HSET', KEYS[1], 'last', ARGV[2]) end
-        redis.call('HSET', KEYS[1], ARGV[2], now .. ARGV[3], 'dialogue', ARGV[4])
-        redis.call('HDEL', KEYS[1], 'lease', 'claimant')
+        redis.call('HSET', KEYS[1], 'token', ARGV[1], 'lease', '', ARGV[2], now .. ARGV[3], 'dialogue', ARGV[4])
         redis.call('PEXPIRE', KEYS[1], ARGV[5])
         return 1
         ",
@@ -96,7 +99,7 @@ static CLOSE: LazyLock<Script> = LazyLock::new(|| {
 /// Every dialogue of every instance.
 #[derive(Clone)]
 pub(super) struct RedisStore {
-    connection: ConnectionManager,
+    connection: Connection,
     pub(super) breaker: Arc<Breaker>,
 }
 
@@ -104,16 +107,10 @@ impl RedisStore {
     /// Connects when first used, and again whenever the connection is lost.
     ///
     /// # Errors
-    /// [`StoreError`] when the URL cannot be read.
-    pub(super) fn new(url: &str) -> Result<RedisStore, StoreError> {
-        let client = redis::Client::open(url)?;
-        let settings = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(ANSWER_MAX))
-            .set_connection_timeout(Some(CONNECT_MAX))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(100));
+    /// [`StoreError`] when a URL cannot be read.
+    pub(super) fn new(site: &Site) -> Result<RedisStore, StoreError> {
         Ok(RedisStore {
-            connection: ConnectionManager::new_lazy_with_config(client, settings)?,
+            connection: Connection::new(site, ANSWER_MAX)?,
             breaker: Arc::new(Breaker::new("redis")),
         })
     }
@@ -173,7 +170,7 @@ impl RedisStore {
             .arg(turn.field())
             .arg(end.receipt.encode())
             .arg(stored)
-            .arg(millis(SESSION_TTL))
+            .arg(millis(SESSION_TTL + LEASE))
             .arg(u8::from(end.begins));
         let done: i64 = self.ask(&call).await?;
         Ok(done == 1)
@@ -229,7 +226,7 @@ impl RedisStore {
         self.breaker.admit()?;
         let tries = async {
             match call.invoke_async(&mut self.connection.clone()).await {
-                // The manager reconnects on the first failure.
+                // The connection is renewed after the first failure.
                 Err(error) if error.is_io_error() && self.breaker.may_retry() => {
                     call.invoke_async(&mut self.connection.clone()).await
                 }

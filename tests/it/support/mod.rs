@@ -5,6 +5,7 @@ pub mod binary;
 pub mod lodging;
 pub mod postgres;
 pub mod proxy;
+pub mod redis;
 pub mod stores;
 
 use std::sync::LazyLock;
