@@ -1,21 +1,24 @@
 //! What the session engine and the jobs ask of the database, each question on one line: the port between them and
 //! [`crate::db`].
 
+mod callers;
+mod gather;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use deadpool_postgres::{Client, Pool, Timeouts};
-use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::callers::Callers;
 use crate::booking::code::Code;
 use crate::booking::offer::{Offer, Search};
 use crate::booking::stay::Stay;
 use crate::db::change::{Change, Changed};
 use crate::db::effect::{Cause, Draft, Turn};
-use crate::db::guests::{Caller, Guest};
+use crate::db::guests::{Caller, Guest, Remembered};
 use crate::db::lane::{LaneSettings, Lanes};
 use crate::db::life::Moved;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
@@ -40,6 +43,7 @@ const CROWD_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Books {
     pool: Pool,
+    callers: Arc<Callers>,
     lanes: Arc<Lanes>,
 }
 
@@ -52,58 +56,34 @@ impl Books {
             ..LaneSettings::default()
         };
         Books {
+            callers: Arc::default(),
             lanes: Arc::new(Lanes::new(&pool, isolation, settings)),
             pool,
         }
     }
 
-    /// A connection at once or soon: a dialogue that begins can be turned away.
     async fn brief(&self) -> Result<Client, DbError> {
-        Ok(self.pool.get().await?)
+        brief(&self.pool).await
     }
 
-    /// A connection for a dialogue under way.
     async fn patient(&self) -> Result<Client, DbError> {
-        let timeouts = Timeouts {
-            wait: Some(CROWD_MAX),
-            ..self.pool.timeouts()
-        };
-        Ok(self.pool.timeout_get(&timeouts).await?)
+        patient(&self.pool).await
     }
 
-    /// [`guests::find_caller`]
+    /// [`guests::find_callers`] of one, for a dialogue that begins.
     pub async fn find_caller(&self, msisdn: &Msisdn) -> Result<Caller, DbError> {
-        guests::find_caller(&self.brief().await?, msisdn).await
+        self.callers.find(&self.pool, msisdn).await
     }
 
-    /// [`guests::find`]
+    /// [`guests::find_callers`] of one, for a dialogue under way.
     pub async fn find_guest(&self, msisdn: &Msisdn) -> Result<Option<Guest>, DbError> {
-        guests::find(&self.patient().await?, msisdn).await
+        let caller = self.callers.find_again(&self.pool, msisdn).await?;
+        Ok(caller.guest)
     }
 
-    /// [`guests::remember_language`]
-    pub async fn remember_language(&self, msisdn: &Msisdn, language: &str) -> Result<(), DbError> {
-        guests::remember_language(&self.brief().await?, msisdn, language).await
-    }
-
-    /// [`guests::remember_name`]
-    pub async fn remember_name(&self, msisdn: &Msisdn, name: &str) -> Result<(), DbError> {
-        guests::remember_name(&self.brief().await?, msisdn, name).await
-    }
-
-    /// [`guests::remember_place`]
-    pub async fn remember_place(&self, msisdn: &Msisdn, place: &str) -> Result<(), DbError> {
-        guests::remember_place(&self.brief().await?, msisdn, place).await
-    }
-
-    /// [`guests::save_draft`]
-    pub async fn save_draft(&self, msisdn: &Msisdn, draft: &Value) -> Result<(), DbError> {
-        guests::save_draft(&self.brief().await?, msisdn, draft).await
-    }
-
-    /// [`guests::close_draft`]
-    pub async fn close_draft(&self, msisdn: &Msisdn) -> Result<(), DbError> {
-        guests::close_draft(&self.brief().await?, msisdn).await
+    /// [`guests::remember`]
+    pub async fn remember(&self, callers: &[Remembered<'_>]) -> Result<(), DbError> {
+        guests::remember(&self.brief().await?, callers).await
     }
 
     /// [`menu_versions::find`]
@@ -289,4 +269,18 @@ impl Books {
     pub async fn apply_reports(&self) -> Result<(), DbError> {
         outbox::apply_reports(&self.brief().await?).await
     }
+}
+
+/// A connection at once or soon: a dialogue that begins can be turned away.
+async fn brief(pool: &Pool) -> Result<Client, DbError> {
+    Ok(pool.get().await?)
+}
+
+/// A connection for a dialogue under way.
+async fn patient(pool: &Pool) -> Result<Client, DbError> {
+    let timeouts = Timeouts {
+        wait: Some(CROWD_MAX),
+        ..pool.timeouts()
+    };
+    Ok(pool.timeout_get(&timeouts).await?)
 }

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
 use super::DbError;
 use crate::phone::Msisdn;
@@ -55,93 +58,93 @@ pub async fn find(client: &impl GenericClient, msisdn: &Msisdn) -> Result<Option
         .transpose()
 }
 
-/// Guest and draft together.
+/// Guest and draft of each of these, in their order.
 ///
 /// # Errors
 /// [`DbError`].
-pub async fn find_caller(client: &impl GenericClient, msisdn: &Msisdn) -> Result<Caller, DbError> {
+pub async fn find_callers(
+    client: &impl GenericClient,
+    msisdns: &[Msisdn],
+) -> Result<Vec<Caller>, DbError> {
+    // Laterals with a limit: one look into each index a caller, whatever the planner thinks of sizes.
     let statement = client
         .prepare_cached(
             "select g.msisdn, g.language, g.name, g.recent_places, g.opted_out_at, d.draft
-             from (select $1::text as msisdn) caller
-             left join guest g on g.msisdn = caller.msisdn
-             left join draft d on d.msisdn = caller.msisdn
-                              and d.saved_at > now() - make_interval(secs => $2)",
+             from unnest($1::text[]) with ordinality as caller (msisdn, place)
+             left join lateral (select * from guest where guest.msisdn = caller.msisdn limit 1) g on true
+             left join lateral (select draft.draft from draft where draft.msisdn = caller.msisdn
+                                and draft.saved_at > now() - make_interval(secs => $2) limit 1) d on true
+             order by caller.place",
         )
         .await?;
-    let row = client
-        .query_one(
-            &statement,
-            &[&msisdn.as_str(), &DRAFT_AGE_MAX.as_secs_f64()],
-        )
+    let asked: Vec<_> = msisdns.iter().map(Msisdn::as_str).collect();
+    let rows = client
+        .query(&statement, &[&asked, &DRAFT_AGE_MAX.as_secs_f64()])
         .await?;
-    let known: Option<&str> = row.try_get("msisdn")?;
-    Ok(Caller {
-        guest: known.map(|_| from_row(&row)).transpose()?,
-        draft: row.try_get("draft")?,
-    })
+    let caller = |row: &Row| {
+        let known: Option<&str> = row.try_get("msisdn")?;
+        Ok(Caller {
+            guest: known.map(|_| from_row(row)).transpose()?,
+            draft: row.try_get("draft")?,
+        })
+    };
+    rows.iter().map(caller).collect()
 }
 
-/// Keeps the language chosen.
+/// What is new of one caller. Absent: as it was.
+#[derive(Debug, Serialize)]
+pub struct Remembered<'a> {
+    /// Who.
+    pub msisdn: &'a str,
+    /// The language chosen.
+    pub language: Option<&'a str>,
+    /// The name given.
+    pub name: Option<&'a str>,
+    /// Ids of places, the latest first; they go in front of those kept, of which [`RECENT_PLACES_MAX`] stay.
+    pub places: &'a [String],
+    /// Where a dialogue is, in place of what was kept before.
+    pub draft: Option<Box<RawValue>>,
+    /// Marks what was kept as `over`.
+    pub closes: bool,
+}
+
+/// Keeps what is new of callers, each of whom is named once; all of it or nothing.
 ///
 /// # Errors
 /// [`DbError`].
-pub async fn remember_language(
+pub async fn remember(
     client: &impl GenericClient,
-    msisdn: &Msisdn,
-    language: &str,
+    callers: &[Remembered<'_>],
 ) -> Result<(), DbError> {
+    // In the order of numbers: two instances that remember the same callers wait for each other and do not deadlock.
     let statement = client
         .prepare_cached(
-            "insert into guest (msisdn, language) values ($1, $2)
-             on conflict (msisdn) do update set language = excluded.language, seen_at = now()",
+            "with new as materialized (
+                 select msisdn, language, name, places, draft, closes
+                 from jsonb_to_recordset($1) as new (msisdn text, language text, name text, places text[],
+                                                     draft jsonb, closes boolean)
+                 order by msisdn
+             ), guests as (
+                 insert into guest (msisdn, language, name, recent_places)
+                 select msisdn, language, name, places[:$2] from new
+                 where language is not null or name is not null or places <> '{}'
+                 on conflict (msisdn) do update set
+                     language = coalesce(excluded.language, guest.language),
+                     name = coalesce(excluded.name, guest.name),
+                     recent_places = (excluded.recent_places || array(
+                         select old.place from unnest(guest.recent_places) with ordinality as old (place, at)
+                         where old.place <> all (excluded.recent_places) order by old.at))[:$2],
+                     seen_at = now()
+             ), drafts as (
+                 insert into draft (msisdn, draft) select msisdn, draft from new where draft is not null
+                 on conflict (msisdn) do update set draft = excluded.draft, saved_at = now()
+             )
+             update draft set draft = draft.draft || '{\"over\": true}' from new
+             where new.closes and draft.msisdn = new.msisdn",
         )
         .await?;
     client
-        .execute(&statement, &[&msisdn.as_str(), &language])
-        .await?;
-    Ok(())
-}
-
-/// Keeps the name given.
-///
-/// # Errors
-/// [`DbError`].
-pub async fn remember_name(
-    client: &impl GenericClient,
-    msisdn: &Msisdn,
-    name: &str,
-) -> Result<(), DbError> {
-    let statement = client
-        .prepare_cached(
-            "insert into guest (msisdn, name) values ($1, $2)
-             on conflict (msisdn) do update set name = excluded.name, seen_at = now()",
-        )
-        .await?;
-    client
-        .execute(&statement, &[&msisdn.as_str(), &name])
-        .await?;
-    Ok(())
-}
-
-/// Puts `place` in front of the last places and keeps [`RECENT_PLACES_MAX`] of them.
-///
-/// # Errors
-/// [`DbError`].
-pub async fn remember_place(
-    client: &impl GenericClient,
-    msisdn: &Msisdn,
-    place: &str,
-) -> Result<(), DbError> {
-    let statement = client
-        .prepare_cached(
-            "insert into guest (msisdn, recent_places) values ($1, array[$2::text])
-             on conflict (msisdn) do update set seen_at = now(),
-                 recent_places = (array_prepend($2, array_remove(guest.recent_places, $2)))[:$3]",
-        )
-        .await?;
-    client
-        .execute(&statement, &[&msisdn.as_str(), &place, &RECENT_PLACES_MAX])
+        .execute(&statement, &[&Json(callers), &RECENT_PLACES_MAX])
         .await?;
     Ok(())
 }
@@ -168,60 +171,6 @@ pub async fn opt_out(client: &impl GenericClient, msisdn: &Msisdn) -> Result<(),
 pub async fn opt_in(client: &impl GenericClient, msisdn: &Msisdn) -> Result<(), DbError> {
     let statement = client
         .prepare_cached("update guest set opted_out_at = null where msisdn = $1")
-        .await?;
-    client.execute(&statement, &[&msisdn.as_str()]).await?;
-    Ok(())
-}
-
-/// Keeps where a dialogue is, replacing what was kept before.
-///
-/// # Errors
-/// [`DbError`].
-pub async fn save_draft(
-    client: &impl GenericClient,
-    msisdn: &Msisdn,
-    draft: &Value,
-) -> Result<(), DbError> {
-    let statement = client
-        .prepare_cached(
-            "insert into draft (msisdn, draft) values ($1, $2)
-             on conflict (msisdn) do update set draft = excluded.draft, saved_at = now()",
-        )
-        .await?;
-    client
-        .execute(&statement, &[&msisdn.as_str(), draft])
-        .await?;
-    Ok(())
-}
-
-/// Where the dialogue of `msisdn` broke off, if that is not longer ago than `age_max`.
-///
-/// # Errors
-/// [`DbError`].
-pub async fn find_draft(
-    client: &impl GenericClient,
-    msisdn: &Msisdn,
-    age_max: Duration,
-) -> Result<Option<Value>, DbError> {
-    let statement = client
-        .prepare_cached(
-            "select draft from draft
-             where msisdn = $1 and saved_at > now() - make_interval(secs => $2)",
-        )
-        .await?;
-    let row = client
-        .query_opt(&statement, &[&msisdn.as_str(), &age_max.as_secs_f64()])
-        .await?;
-    Ok(row.map(|row| row.try_get("draft")).transpose()?)
-}
-
-/// Marks what is kept as `over`.
-///
-/// # Errors
-/// [`DbError`].
-pub async fn close_draft(client: &impl GenericClient, msisdn: &Msisdn) -> Result<(), DbError> {
-    let statement = client
-        .prepare_cached("update draft set draft = draft || '{\"over\": true}' where msisdn = $1")
         .await?;
     client.execute(&statement, &[&msisdn.as_str()]).await?;
     Ok(())

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::books::Books;
 use crate::db::DbError;
-use crate::db::guests;
+use crate::db::guests::{self, Remembered};
 use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
@@ -18,6 +18,10 @@ use crate::session::store::SessionKey;
 
 /// The most callers waiting to be written; over it the newest are forgotten.
 const PENDING_MAX: usize = 20_000;
+/// The most callers written together.
+const TOGETHER_MAX: usize = 500;
+/// What more of the same callers comes within it is written with it.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The wait before writing again after the database has failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -106,6 +110,10 @@ impl Keeper {
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = self.wake.notified() => {}
             }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
             if let Err(error) = self.flush(books).await {
                 tracing::warn!(%error, "callers are not remembered yet");
                 self.wake.notify_one();
@@ -126,16 +134,15 @@ impl Keeper {
             .iter()
             .map(|(msisdn, memory)| (msisdn.clone(), memory.clone()))
             .collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        for (msisdn, memory) in waiting {
-            write(books, &msisdn, &memory).await?;
+        for together in waiting.chunks(TOGETHER_MAX) {
+            write(books, together).await?;
             let mut pending = self.lock();
-            if pending.get(&msisdn) == Some(&memory) {
-                pending.remove(&msisdn);
-            } else {
-                self.wake.notify_one();
+            for (msisdn, memory) in together {
+                if pending.get(msisdn) == Some(memory) {
+                    pending.remove(msisdn);
+                } else {
+                    self.wake.notify_one();
+                }
             }
         }
         Ok(())
@@ -158,22 +165,38 @@ pub fn last_places(newer: Vec<String>, older: Vec<String>) -> Vec<String> {
     places
 }
 
-async fn write(books: &Books, msisdn: &Msisdn, memory: &Memory) -> Result<(), DbError> {
-    if let Some(language) = &memory.language {
-        books.remember_language(msisdn, language).await?;
+/// One caller that the database refuses is forgotten, and keeps none of the others from being remembered.
+async fn write(books: &Books, callers: &[(Msisdn, Memory)]) -> Result<(), DbError> {
+    let rows: Vec<_> = callers.iter().map(row).collect();
+    match books.remember(&rows).await {
+        Err(DbError::Refused(_)) => {}
+        result => return result,
     }
-    if let Some(name) = &memory.name {
-        books.remember_name(msisdn, name).await?;
+    for row in rows {
+        match books.remember(&[row]).await {
+            Err(DbError::Refused(error)) => {
+                tracing::error!(
+                    error = &*error as &dyn std::error::Error,
+                    "a caller cannot be remembered"
+                );
+                metrics::counter!("guest_memories_dropped_total").increment(1);
+            }
+            result => result?,
+        }
     }
-    for place in memory.places.iter().rev() {
-        books.remember_place(msisdn, place).await?;
-    }
-    match &memory.draft {
-        Draft::Keep => Ok(()),
-        Draft::Close => books.close_draft(msisdn).await,
-        Draft::Save(resume) => match serde_json::to_value(resume) {
-            Ok(draft) => books.save_draft(msisdn, &draft).await,
-            Err(_) => Ok(()),
+    Ok(())
+}
+
+fn row((msisdn, memory): &(Msisdn, Memory)) -> Remembered<'_> {
+    Remembered {
+        msisdn: msisdn.as_str(),
+        language: memory.language.as_deref(),
+        name: memory.name.as_deref(),
+        places: &memory.places,
+        draft: match &memory.draft {
+            Draft::Save(resume) => serde_json::value::to_raw_value(resume).ok(),
+            Draft::Keep | Draft::Close => None,
         },
+        closes: memory.draft == Draft::Close,
     }
 }

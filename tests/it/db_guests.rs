@@ -1,60 +1,118 @@
 //! What is remembered of a number.
 
-use std::time::Duration;
-
 use reserveflow::db::call_backs::insert_call_back;
 use reserveflow::db::effect::Turn;
-use reserveflow::db::guests::{
-    Caller, close_draft, find, find_caller, find_draft, opt_in, opt_out, remember_language,
-    remember_name, remember_place, save_draft,
-};
+use reserveflow::db::guests::{Caller, Remembered, find, find_callers, opt_in, opt_out, remember};
 use reserveflow::db::session_ends::{SessionEndRow, insert_session_end};
 use serde_json::json;
+use serde_json::value::to_raw_value;
 
 use crate::support::lodging::msisdn;
 use crate::support::postgres::database;
+
+const NOTHING: Remembered<'static> = Remembered {
+    msisdn: "",
+    language: None,
+    name: None,
+    places: &[],
+    draft: None,
+    closes: false,
+};
 
 #[tokio::test]
 async fn a_number_is_remembered_with_its_last_three_places() {
     let pool = database().await;
     let client = pool.get().await.unwrap();
-    let asha = msisdn(1);
+    let (asha, musa) = (msisdn(1), msisdn(2));
+    let both = [musa.clone(), asha.clone()];
     assert_eq!(
-        find_caller(&client, &asha).await.unwrap(),
-        Caller::default()
+        find_callers(&client, &both).await.unwrap(),
+        [Caller::default(), Caller::default()]
     );
-    for place in ["nakuru", "kisumu", "nakuru", "thika", "nyeri"] {
-        remember_place(&client, &asha, place).await.unwrap();
+    let of = |msisdn| Remembered { msisdn, ..NOTHING };
+    for places in [
+        &["nakuru"][..],
+        &["kisumu"],
+        &["nakuru"],
+        &["nyeri", "thika"],
+    ] {
+        let places: Vec<_> = places.iter().map(|place| (*place).to_owned()).collect();
+        let new = Remembered {
+            places: &places,
+            ..of(asha.as_str())
+        };
+        remember(&client, &[new]).await.unwrap();
     }
-    remember_language(&client, &asha, "sw").await.unwrap();
-    remember_name(&client, &asha, "Asha").await.unwrap();
+    let (language, name) = (Some("sw"), Some("Asha"));
+    remember(
+        &client,
+        &[
+            Remembered {
+                language: Some("en"),
+                ..of(musa.as_str())
+            },
+            Remembered {
+                language,
+                name,
+                ..of(asha.as_str())
+            },
+        ],
+    )
+    .await
+    .unwrap();
     opt_out(&client, &asha).await.unwrap();
     let guest = find(&client, &asha).await.unwrap().unwrap();
     assert_eq!(guest.recent_places, ["nyeri", "thika", "nakuru"]);
-    assert_eq!(guest.language.as_deref(), Some("sw"));
-    assert_eq!(guest.name.as_deref(), Some("Asha"));
+    assert_eq!(guest.language.as_deref(), language);
+    assert_eq!(guest.name.as_deref(), name);
     assert!(guest.opted_out_at.is_some());
     opt_in(&client, &asha).await.unwrap();
-    let caller = find_caller(&client, &asha).await.unwrap();
-    assert_eq!(caller.guest.unwrap().opted_out_at, None);
-    assert!(find(&client, &msisdn(2)).await.unwrap().is_none());
+    let callers = find_callers(&client, &both).await.unwrap();
+    let guests: Vec<_> = callers
+        .into_iter()
+        .map(|caller| caller.guest.unwrap())
+        .collect();
+    assert_eq!(guests[0].language.as_deref(), Some("en"));
+    assert_eq!(
+        (&guests[1].name, guests[1].opted_out_at),
+        (&guest.name, None)
+    );
+    assert!(find(&client, &msisdn(3)).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_draft_is_offered_for_half_an_hour() {
     let pool = database().await;
     let client = pool.get().await.unwrap();
-    let asha = msisdn(1);
-    save_draft(&client, &asha, &json!({"place": "x"}))
-        .await
-        .unwrap();
-    save_draft(&client, &asha, &json!({"place": "y"}))
-        .await
-        .unwrap();
-    let caller = find_caller(&client, &asha).await.unwrap();
+    let asha = [msisdn(1)];
+    let of = || Remembered {
+        msisdn: asha[0].as_str(),
+        ..NOTHING
+    };
+    let draft = async || find_callers(&client, &asha).await.unwrap().remove(0);
+    for place in ["x", "y"] {
+        let draft = Some(to_raw_value(&json!({"place": place})).unwrap());
+        remember(&client, &[Remembered { draft, ..of() }])
+            .await
+            .unwrap();
+    }
+    let caller = draft().await;
     assert_eq!(
         (caller.guest, caller.draft),
         (None, Some(json!({"place": "y"})))
+    );
+    remember(
+        &client,
+        &[Remembered {
+            closes: true,
+            ..of()
+        }],
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        draft().await.draft,
+        Some(json!({"place": "y", "over": true}))
     );
     client
         .execute(
@@ -63,14 +121,7 @@ async fn a_draft_is_offered_for_half_an_hour() {
         )
         .await
         .unwrap();
-    assert_eq!(find_caller(&client, &asha).await.unwrap().draft, None);
-    let hour = Duration::from_secs(3600);
-    assert!(find_draft(&client, &asha, hour).await.unwrap().is_some());
-    close_draft(&client, &asha).await.unwrap();
-    assert_eq!(
-        find_draft(&client, &asha, hour).await.unwrap(),
-        Some(json!({"place": "y", "over": true}))
-    );
+    assert_eq!(draft().await.draft, None);
 }
 
 #[tokio::test]
