@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, Timelike, Utc};
 use deadpool_postgres::Pool;
@@ -24,7 +23,8 @@ use crate::menu::messages::Message;
 use crate::menu::value::{Value, Values};
 use crate::phone::Msisdn;
 use crate::places::{Gazetteer, Place, PlaceKind};
-use crate::session::coalesce::Coalescer;
+use crate::session::coalesce::Flights;
+use crate::session::error::TurnError;
 use crate::session::keeper::Keeper;
 use crate::session::menus::LiveMenus;
 use crate::session::search::Searches;
@@ -33,9 +33,6 @@ use crate::smpp::Links;
 use crate::traffic::Traffic;
 use crate::ussd::Account;
 
-/// Only turns in flight are shared in memory: whether a finished one counts is for Redis to say.
-const TURN_TTL: Duration = Duration::from_millis(1);
-const TURNS_MAX: u64 = 50_000;
 /// Callers whose language is remembered by this instance.
 const LANGUAGES_MAX: u64 = 50_000;
 /// Before this hour "tonight" may mean the night that is passing. Source: field practice, hotels count it to the day before.
@@ -63,8 +60,8 @@ pub struct App {
     pub store: Store,
     /// Searches of the last moments.
     pub searches: Searches,
-    /// Turns in flight.
-    pub turns: Coalescer<(SessionKey, Identity), Receipt>,
+    /// Turns in flight: whether a finished one counts is for Redis to say.
+    pub turns: Arc<Flights<(SessionKey, Identity), Receipt, TurnError>>,
     /// What aggregators have sent.
     pub traffic: Traffic,
     /// What is remembered of callers.
@@ -150,7 +147,7 @@ impl App {
             postgres: Breaker::new("postgres"),
             store: stores.sessions,
             searches: stores.searches,
-            turns: Coalescer::new(TURN_TTL, TURNS_MAX),
+            turns: Arc::default(),
             traffic: Traffic::default(),
             keeper: Keeper::default(),
             outbox,

@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strsim::{jaro_winkler, osa_distance};
 
@@ -16,6 +17,8 @@ use crate::letters::squash;
 pub const SEARCH_RESULTS_MAX: usize = 8;
 /// The most typed letters that can be a place; anything longer matches nothing.
 pub const TYPED_LETTERS_MAX: usize = 40;
+/// Searches remembered; over it all are forgotten.
+const MEANT_MAX: usize = 10_000;
 /// The fewest typed letters that can be a place.
 const TYPED_LETTERS_MIN: usize = 2;
 /// The most typos forgiven in a long name.
@@ -101,11 +104,15 @@ pub struct Place {
     pub aliases: Vec<String>,
 }
 
+type Meant = HashMap<(String, Option<String>), Vec<usize>>;
+
 /// All places, prepared for searching.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Gazetteer {
     entries: Vec<Entry>,
     by_id: HashMap<String, usize>,
+    /// What was typed lately, with the country, and the entries it means: most guests type one of few names.
+    meant: Mutex<Meant>,
 }
 
 #[derive(Debug, Clone)]
@@ -148,7 +155,11 @@ impl Gazetteer {
             .enumerate()
             .map(|(index, entry)| (entry.place.id.clone(), index))
             .collect();
-        Gazetteer { entries, by_id }
+        Gazetteer {
+            entries,
+            by_id,
+            meant: Mutex::default(),
+        }
     }
 
     /// The place with this id.
@@ -159,16 +170,44 @@ impl Gazetteer {
     /// The places that `typed` may mean, best first, at most [`SEARCH_RESULTS_MAX`]; a clear winner comes alone, nonsense
     /// finds nothing. `country` (ISO code) is where the caller is: places there come first, others need a better match.
     pub fn search(&self, typed: &str, country: Option<&str>) -> Vec<&Place> {
-        let Some(typed) = Typed::read(typed) else {
+        let Some(read) = Typed::read(typed) else {
             return Vec::new();
         };
-        let mut hits: Vec<(i32, &Place)> = self
+        let asked = (typed.trim().to_owned(), country.map(str::to_owned));
+        let known = self.meant().get(&asked).cloned();
+        let meant = known.unwrap_or_else(|| {
+            let meant = self.compare(&read, country);
+            let mut kept = self.meant();
+            if kept.len() >= MEANT_MAX {
+                kept.clear();
+            }
+            kept.insert(asked, meant.clone());
+            meant
+        });
+        meant
+            .into_iter()
+            .map(|index| &self.entries[index].place)
+            .collect()
+    }
+
+    fn meant(&self) -> MutexGuard<'_, Meant> {
+        self.meant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compare(&self, typed: &Typed, country: Option<&str>) -> Vec<usize> {
+        let mut hits: Vec<(i32, usize)> = self
             .entries
             .iter()
-            .filter_map(|entry| Some((typed.score(entry)?, &entry.place)))
-            .map(|(score, place)| (score - abroad_penalty(score, place, country), place))
+            .enumerate()
+            .filter_map(|(index, entry)| {
+                let score = typed.score(entry)?;
+                Some((score - abroad_penalty(score, &entry.place, country), index))
+            })
             .collect();
-        hits.sort_by_key(|(score, place)| (Reverse(*score), Reverse(place.popularity), &place.id));
+        hits.sort_by_key(|(score, index)| {
+            let place = &self.entries[*index].place;
+            (Reverse(*score), Reverse(place.popularity), &place.id)
+        });
         keep_the_best(&hits)
     }
 
@@ -210,7 +249,7 @@ fn abroad_penalty(score: i32, place: &Place, home: Option<&str>) -> i32 {
     }
 }
 
-fn keep_the_best<'a>(hits: &[(i32, &'a Place)]) -> Vec<&'a Place> {
+fn keep_the_best(hits: &[(i32, usize)]) -> Vec<usize> {
     let Some((best, winner)) = hits.first() else {
         return Vec::new();
     };
@@ -218,12 +257,12 @@ fn keep_the_best<'a>(hits: &[(i32, &'a Place)]) -> Vec<&'a Place> {
         .get(1)
         .is_none_or(|(second, _)| best - second >= CLEAR_MARGIN)
     {
-        return vec![winner];
+        return vec![*winner];
     }
     hits.iter()
         .take_while(|(score, _)| best - score <= WINDOW)
         .take(SEARCH_RESULTS_MAX)
-        .map(|(_, place)| *place)
+        .map(|(_, index)| *index)
         .collect()
 }
 

@@ -129,7 +129,7 @@ impl Session {
                 unfinished: self.unfinished,
                 state: &*state,
             };
-            let done = actions::run(action, &work).await?;
+            let done = Box::pin(actions::run(action, &work)).await?;
             step = spoken
                 .menu()
                 .resume(state, done.outcome, done.binds, &world);

@@ -1,10 +1,12 @@
 //! Identical work asked for at the same time is done once, and its result shared for a while.
 
+use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long a result may stay in memory after its time. The cache counts by the machine's clock, the results by the
@@ -61,6 +63,87 @@ where
             Ok(result) => result.map(|(_, value)| value).map_err(Coalesced::Failed),
             Err(_) => Err(Coalesced::Lost),
         }
+    }
+}
+
+/// Shares work under way, and keeps nothing of it: what a [`Coalescer`] is too much for.
+pub struct Flights<K, V, E> {
+    under_way: Mutex<HashMap<K, watch::Receiver<Landed<V, E>>>>,
+}
+
+/// `None` until the work is done.
+type Landed<V, E> = Option<Result<V, Arc<E>>>;
+
+impl<K, V, E> Default for Flights<K, V, E> {
+    fn default() -> Self {
+        Flights {
+            under_way: Mutex::default(),
+        }
+    }
+}
+
+impl<K, V, E> Flights<K, V, E>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    /// The result of `work`, run once at a time for this key, in a task of its own as with [`Coalescer::get`].
+    ///
+    /// # Errors
+    /// As [`Coalescer::get`].
+    pub async fn get(
+        self: &Arc<Self>,
+        key: K,
+        work: impl Future<Output = Result<V, E>> + Send + 'static,
+    ) -> Result<V, Coalesced<E>> {
+        let (mut landed, land) = {
+            let mut under_way = self.lock();
+            match under_way.get(&key) {
+                Some(landed) => (landed.clone(), None),
+                None => {
+                    let (land, landed) = watch::channel(None);
+                    under_way.insert(key.clone(), landed.clone());
+                    (landed, Some(land))
+                }
+            }
+        };
+        if let Some(land) = land {
+            let flight = Flight {
+                flights: self.clone(),
+                key,
+            };
+            tokio::spawn(async move {
+                let result = work.await.map_err(Arc::new);
+                land.send_replace(Some(result));
+                drop(flight);
+            });
+        }
+        match landed.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Ok(value))) => Ok(value.clone()),
+            Ok(Some(Err(error))) => Err(Coalesced::Failed(error.clone())),
+            Ok(None) | Err(_) => Err(Coalesced::Lost),
+        }
+    }
+}
+
+impl<K, V, E> Flights<K, V, E> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Landed<V, E>>>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Work under way; it ends however the work ends.
+struct Flight<K: Hash + Eq, V, E> {
+    flights: Arc<Flights<K, V, E>>,
+    key: K,
+}
+
+impl<K: Hash + Eq, V, E> Drop for Flight<K, V, E> {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
     }
 }
 
@@ -141,5 +224,44 @@ mod tests {
         let lost = shared.get(1, async move { defect() }).await;
         assert!(matches!(lost, Err(Coalesced::Lost)));
         assert_eq!(shared.get(1, async { Ok::<_, ()>(7) }).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_under_way_is_shared_and_nothing_of_it_is_kept() {
+        let flights = Arc::new(Flights::default());
+        let runs = Arc::new(AtomicUsize::new(0));
+        let ask = || {
+            let runs = runs.clone();
+            flights.get("nakuru", async move {
+                tokio::task::yield_now().await;
+                Ok::<_, ()>(runs.fetch_add(1, Ordering::SeqCst))
+            })
+        };
+        for run in 0..3 {
+            let answers = join_all((0..100).map(|_| ask())).await;
+            assert!(answers.into_iter().all(|answer| answer.unwrap() == run));
+        }
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_in_flight_takes_nothing_and_a_panic_is_told() {
+        let flights = Arc::new(Flights::<_, i32, &str>::default());
+        let go = Arc::new(Notify::new());
+        let wait = go.clone();
+        let leaving = flights.get(1, async move {
+            wait.notified().await;
+            Ok(7)
+        });
+        let left = tokio::time::timeout(Duration::ZERO, leaving).await;
+        assert!(left.is_err());
+        go.notify_one();
+        assert_eq!(flights.get(1, async { Ok(8) }).await.unwrap(), 7);
+        let failed = flights.get(1, async { Err("down") }).await;
+        assert!(matches!(failed, Err(Coalesced::Failed(why)) if *why == "down"));
+        let defect = || -> Result<i32, &str> { panic!("a defect") };
+        let lost = flights.get(1, async move { defect() }).await;
+        assert!(matches!(lost, Err(Coalesced::Lost)));
+        assert_eq!(flights.get(1, async { Ok(9) }).await.unwrap(), 9);
     }
 }

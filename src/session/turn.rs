@@ -62,9 +62,8 @@ pub async fn answer(
         without_redis: false,
     };
     let aggregator = aggregator.name();
-    let work = app
-        .turns
-        .get((key, identity), async move { session.turn().await });
+    // In a box: what is as large as all that a turn may do is moved many times on the way to its task.
+    let work = app.turns.get((key, identity), Box::pin(session.turn()));
     let message =
         match tokio::time::timeout(REPLY_MAX.saturating_sub(accepted.elapsed()), work).await {
             Ok(Ok(Receipt { ends: false, text })) => return Answer::Screen(Reply::Continue(text)),
