@@ -4,13 +4,14 @@ mod booking;
 mod ground;
 mod menu;
 mod search;
+mod turn;
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::Subcommand;
 
 /// What is measured.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Subcommand)]
 pub(crate) enum Bench {
     /// Steps and screens in memory, on one core, beside the same dialogue as plain code.
     Menu,
@@ -18,6 +19,14 @@ pub(crate) enum Bench {
     Booking,
     /// Searches of the next 90 days, of one date and of a calendar, on a Postgres of its own.
     Search,
+    /// Calls over HTTP to a service on stores of its own, beside a bare handler with one Redis GET and one SET.
+    Turn(turn::Args),
+    /// The process that calls.
+    #[command(hide = true)]
+    Load(turn::load::Args),
+    /// The process that a service is compared with.
+    #[command(hide = true)]
+    Floor(turn::floor::Args),
 }
 
 pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
@@ -25,6 +34,9 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
         Bench::Menu => menu::run(),
         Bench::Booking => booking::run(),
         Bench::Search => search::run(),
+        Bench::Turn(args) => crate::run(turn::run(args)),
+        Bench::Load(args) => turn::load::run(&args),
+        Bench::Floor(args) => crate::run(turn::floor::run(args)),
     }
 }
 
