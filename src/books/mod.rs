@@ -15,6 +15,7 @@ use uuid::Uuid;
 use self::callers::Callers;
 use crate::booking::code::Code;
 use crate::booking::offer::{Offer, Search};
+use crate::booking::restriction::Restriction;
 use crate::booking::stay::Stay;
 use crate::db::change::{Change, Changed};
 use crate::db::effect::{Cause, Draft, Turn};
@@ -109,6 +110,21 @@ impl Books {
         guests: u8,
     ) -> Result<Option<Offer>, DbError> {
         search::find_offer(&self.patient().await?, property, stay, guests).await
+    }
+
+    /// [`search::find_restriction`]
+    pub async fn find_restriction(
+        &self,
+        property: Uuid,
+        stay: Stay,
+        at: DateTime<Utc>,
+    ) -> Result<Option<Restriction>, DbError> {
+        search::find_restriction(&self.patient().await?, property, stay, at).await
+    }
+
+    /// [`search::least_stay`]
+    pub async fn least_stay(&self, wanted: &Search) -> Result<Option<u8>, DbError> {
+        search::least_stay(&self.patient().await?, wanted).await
     }
 
     /// [`search::alternatives`]

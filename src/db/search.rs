@@ -168,6 +168,45 @@ pub async fn find_restriction(
     }
 }
 
+/// The fewest nights, more than wanted, for which a property of the town that asks for so many is free from that night
+/// on; `None` when none is, or when no property asks for more.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn least_stay(
+    client: &impl GenericClient,
+    search: &Search,
+) -> Result<Option<u8>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select min(n.least)::smallint as least
+             from property p
+             join property_calendar c on c.property_id = p.property_id
+             join property_availability a on a.property_id = p.property_id and a.date = $2
+             cross join lateral (select coalesce(a.min_stay, p.min_stay)::integer as least) n
+             where p.open and p.guests_max >= $4 and ($5 or p.pay = 'at_lodge')
+               and p.town = (select coalesce(town, place_id) from place where place_id = $1)
+               and n.least > $3 and not a.closed_to_arrival
+               and substring(c.free from $2::date - c.first_night + 1 for n.least)
+                   = repeat('1', n.least)::bit varying",
+        )
+        .await?;
+    let row = client
+        .query_one(
+            &statement,
+            &[
+                &search.place,
+                &search.stay.check_in(),
+                &i32::from(search.stay.nights()),
+                &i32::from(search.guests),
+                &search.prepaid,
+            ],
+        )
+        .await?;
+    let least: Option<i16> = row.try_get("least")?;
+    Ok(least.and_then(|least| u8::try_from(least).ok()))
+}
+
 /// The first stay of the wanted length that a property of the town has free, from `search.stay` on and beginning within
 /// `days` days: the soonest first, then by price; at most [`OFFERS_MAX`]. What the lodge asks of a stay is left to the
 /// offer.

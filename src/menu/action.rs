@@ -39,6 +39,7 @@ pub static VARIABLES: &[(&str, &str)] = &[
     ("region", "region"),
     ("check_in", "date"),
     ("nights", "count 1..30"),
+    ("least", "count 1..30"),
     ("guests", "count 1..12"),
     ("offers", "list of offer"),
     // Minutes since the offers were looked up.
@@ -104,6 +105,7 @@ pub static ACTIONS: &[Action] = &[
             outcome("found", &["offers"]),
             // The database cannot be asked now: what it last said.
             outcome("remembered", &["offers", "age"]),
+            outcome("too_short", &["least"]),
             outcome("none", &[]),
             UNAVAILABLE,
         ],
@@ -121,6 +123,8 @@ pub static ACTIONS: &[Action] = &[
         outcomes: &[
             outcome("quoted", &["quote"]),
             outcome("taken", &["offers"]),
+            outcome("too_short", &["least"]),
+            outcome("other_rule", &[]),
             outcome("sold_out", &[]),
             UNAVAILABLE,
         ],
@@ -139,9 +143,12 @@ pub static ACTIONS: &[Action] = &[
             outcome("confirmed", &["booking"]),
             outcome("held", &["booking"]),
             outcome("taken", &["offers"]),
+            outcome("too_short", &["least"]),
+            outcome("other_rule", &[]),
             outcome("sold_out", &[]),
             outcome("price_changed", &["quote"]),
             outcome("too_many", &[]),
+            outcome("too_often", &[]),
             UNAVAILABLE,
         ],
     },

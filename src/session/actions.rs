@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::booking::code::Code;
 use crate::booking::offer::{Offer, Pay, Search};
+use crate::booking::restriction::Restriction;
 use crate::booking::stay::Stay;
 use crate::country::Country;
 use crate::db::DbError;
@@ -281,6 +282,7 @@ impl Work<'_> {
             listed("offers", offers.collect())
         };
         match self.app.searches.find(self.app, wanted.clone()).await {
+            Ok(found) if found.offers.is_empty() => return self.none_for(&wanted).await,
             Ok(found) => return listed(&found),
             Err(Coalesced::Failed(error)) => {
                 tracing::warn!(error = &*error as &dyn std::error::Error, "a search failed");
@@ -297,6 +299,21 @@ impl Work<'_> {
                 .bind("age", Value::Count(age.clamp(1, AGE_MINUTES_MAX)))
             }
             _ => done("unavailable"),
+        }
+    }
+
+    /// Nothing is offered for so many nights: perhaps for more.
+    async fn none_for(&self, wanted: &Search) -> Done {
+        match self.app.books.least_stay(wanted).await {
+            Ok(Some(least)) => done("too_short").bind("least", Value::Count(i64::from(least))),
+            Ok(None) => done("none"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "whether more nights are free is not known"
+                );
+                done("none")
+            }
         }
     }
 
@@ -355,7 +372,13 @@ impl Work<'_> {
                     records::quote(self.app, &offer, wanted.stay, self.language(), self.country);
                 Ok(done("quoted").bind("quote", quote))
             }
-            None => self.alternatives(&wanted, property).await,
+            None => {
+                let now = self.app.clock.now();
+                match books.find_restriction(property, wanted.stay, now).await? {
+                    Some(restriction) => Ok(restricted(restriction)),
+                    None => self.alternatives(&wanted, property).await,
+                }
+            }
         }
     }
 
@@ -541,10 +564,10 @@ impl Work<'_> {
                 };
                 Ok(done(outcome).bind("booking", records::booking(self.app, &reservation)))
             }
-            Reserved::Taken | Reserved::Restricted(_) => {
-                self.alternatives(wanted, offer.property_id).await
-            }
-            Reserved::TooMany | Reserved::TooOften => Ok(done("too_many")),
+            Reserved::Taken => self.alternatives(wanted, offer.property_id).await,
+            Reserved::Restricted(restriction) => Ok(restricted(restriction)),
+            Reserved::TooMany => Ok(done("too_many")),
+            Reserved::TooOften => Ok(done("too_often")),
             Reserved::PriceChanged(_) => {
                 let books = &self.app.books;
                 match books
@@ -582,6 +605,20 @@ impl Work<'_> {
             channel: self.channel,
             why,
         }
+    }
+}
+
+/// The lodge does not take such a stay: a longer one, or others.
+fn restricted(restriction: Restriction) -> Done {
+    match restriction {
+        Restriction::MinStay(least) => {
+            done("too_short").bind("least", Value::Count(i64::from(least)))
+        }
+        Restriction::MaxStay(_)
+        | Restriction::NoArrival
+        | Restriction::NoDeparture
+        | Restriction::TooEarly(_)
+        | Restriction::TooLate(_) => done("other_rule"),
     }
 }
 

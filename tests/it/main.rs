@@ -35,4 +35,5 @@ mod simulator;
 mod sms_outbox;
 mod sms_routes;
 mod sms_webhooks;
+mod stay_rules;
 mod support;
