@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusmpp::CommandStatus;
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 
 use super::bound::Submitted;
 use super::link::{Down, Link};
@@ -21,11 +21,16 @@ const PART_PAUSE: Duration = Duration::from_secs(1);
 /// Hands one message over. Only its last part asks for a receipt: what became of that stands for the whole.
 pub async fn send(link: &Link, message: &Message) -> Sent {
     let _sending = link.begin();
+    // Whatever the last part waits for, those before it are on their way.
+    let sent = timeout(MESSAGE_MAX, submit_parts(link, message)).await;
+    sent.unwrap_or_else(|_| Sent::unknown("timeout"))
+}
+
+async fn submit_parts(link: &Link, message: &Message) -> Sent {
     // The same whenever it is sent again: a phone that has some of the parts waits for just these.
     let reference = message.reference.parse::<u64>().unwrap_or_default() as u8;
     let encoded = link.config().alphabet.encode(&message.text, reference);
     let total = encoded.parts.len();
-    let until = Instant::now() + MESSAGE_MAX;
     let sender = message.sender.as_deref().map(Address::sender);
     let mut last = Sent::refused("empty");
     for (number, part) in (1..).zip(encoded.parts) {
@@ -38,7 +43,8 @@ pub async fn send(link: &Link, message: &Message) -> Sent {
             short_message: part,
             ..Submit::default()
         };
-        last = submit_part(link, &submit, number > 1, until).await;
+        let tries = if number == 1 { 1 } else { PART_TRIES };
+        last = submit_part(link, &submit, tries).await;
         if !matches!(last, Sent::Accepted { .. }) {
             return last;
         }
@@ -46,27 +52,21 @@ pub async fn send(link: &Link, message: &Message) -> Sent {
     last
 }
 
-async fn submit_part(link: &Link, submit: &Submit, begun: bool, until: Instant) -> Sent {
-    let tries = if begun { PART_TRIES } else { 1 };
-    let mut sent = Sent::later("no_time");
-    for _ in 0..tries {
-        if Instant::now() + PART_PAUSE >= until {
-            break;
-        }
-        sent = match link.submit(submit.clone()).await {
+async fn submit_part(link: &Link, submit: &Submit, tries: u32) -> Sent {
+    let mut tried = 0;
+    loop {
+        let sent = match link.submit(submit.clone()).await {
             Ok(submitted) => outcome(submitted),
             Err(Down::Refused) => Sent::paused("bind_refused"),
             Err(Down::Away) => Sent::later("not_bound"),
             Err(Down::Busy) => Sent::later("window_full"),
         };
-        if !matches!(sent, Sent::RetryLater { .. }) {
+        tried += 1;
+        if tried == tries || !matches!(sent, Sent::RetryLater { .. }) {
             return sent;
         }
-        if begun {
-            sleep(PART_PAUSE).await;
-        }
+        sleep(PART_PAUSE).await;
     }
-    sent
 }
 
 fn outcome(submitted: Submitted) -> Sent {
