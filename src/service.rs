@@ -142,6 +142,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::sms::run(app.clone(), http, stopped.clone()));
     jobs.spawn(jobs::holds::run(books, stopped.clone()));
     jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));
+    jobs.spawn(jobs::reminders::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));

@@ -7,5 +7,6 @@ pub mod partitions;
 pub mod payments;
 pub mod places;
 pub mod probes;
+pub mod reminders;
 pub mod sms;
 pub mod stays;

@@ -30,6 +30,16 @@ pub enum Message {
     RefundDue,
     Changed,
     HostChanged,
+    HostArrivals,
+    HostArrival,
+    HostCheckedIn,
+    HostCheckedInPaid,
+    HostCodeWrong,
+    HostCodeLocked,
+    HostClosed,
+    HostOpened,
+    RemindStay,
+    RemindPay,
     HoldExpired,
     BookingLine,
     NoBooking,
@@ -83,7 +93,7 @@ const PHRASE: usize = 26;
 const WORD: usize = 8;
 
 impl Message {
-    pub(super) const ALL: [Declared; 53] = [
+    pub(super) const ALL: [Declared; 63] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -122,6 +132,31 @@ impl Message {
         (Message::RefundDue, "refund_due", Some("booking"), SMS),
         (Message::Changed, "changed", Some("booking"), SMS),
         (Message::HostChanged, "host_changed", Some("booking"), SMS),
+        (
+            Message::HostArrivals,
+            "host_arrivals",
+            Some("evening"),
+            LINE,
+        ),
+        (Message::HostArrival, "host_arrival", Some("booking"), LINE),
+        (
+            Message::HostCheckedIn,
+            "host_checked_in",
+            Some("booking"),
+            SMS,
+        ),
+        (
+            Message::HostCheckedInPaid,
+            "host_checked_in_paid",
+            Some("booking"),
+            SMS,
+        ),
+        (Message::HostCodeWrong, "host_code_wrong", None, SMS),
+        (Message::HostCodeLocked, "host_code_locked", None, SMS),
+        (Message::HostClosed, "host_closed", Some("evening"), SMS),
+        (Message::HostOpened, "host_opened", Some("evening"), SMS),
+        (Message::RemindStay, "remind_stay", Some("booking"), SMS),
+        (Message::RemindPay, "remind_pay", Some("booking"), SMS),
         (Message::HoldExpired, "hold_expired", Some("booking"), SMS),
         (Message::BookingLine, "booking_line", Some("booking"), SMS),
         (Message::NoBooking, "no_booking", None, SMS),

@@ -167,6 +167,16 @@ pub static RECORDS: &[RecordType] = &[
             ("cancel_rule", Type::Text(26)),
         ],
     },
+    // A night of a host's, as told to the host.
+    RecordType {
+        name: "evening",
+        fields: &[
+            ("date", Type::Date),
+            ("arrivals", Type::Count(0, 999)),
+            ("before", Type::Count(0, 999)),
+            ("free", Type::Count(0, 999)),
+        ],
+    },
     RecordType {
         name: "payment",
         fields: &[

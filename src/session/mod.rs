@@ -6,6 +6,7 @@ mod bookings;
 pub mod coalesce;
 mod dialogue;
 pub mod error;
+pub mod host;
 pub mod keeper;
 pub mod menus;
 pub mod notices;

@@ -106,6 +106,26 @@ pub fn refund_due(app: &App, reservation: &Reservation) -> Vec<Draft> {
     to_guest(app, &after, language, "refund_due", Message::RefundDue)
 }
 
+/// The guest comes tomorrow.
+pub fn remind_stay(app: &App, reservation: &Reservation) -> Vec<Draft> {
+    remind(app, reservation, "remind_stay", Message::RemindStay)
+}
+
+/// The guest has not paid for a hold that ends soon.
+pub fn remind_pay(app: &App, reservation: &Reservation) -> Vec<Draft> {
+    let until = reservation.hold_expires_at;
+    let mut drafts = remind(app, reservation, "remind_pay", Message::RemindPay);
+    for draft in &mut drafts {
+        draft.expires_at = until.unwrap_or(draft.expires_at);
+    }
+    drafts
+}
+
+fn remind(app: &App, of: &Reservation, kind: &'static str, message: Message) -> Vec<Draft> {
+    let menus = app.menus.current();
+    to_guest(app, of, menus.menu.language(&of.language), kind, message)
+}
+
 /// To whoever booked, and to whoever comes.
 fn to_guest(
     app: &App,

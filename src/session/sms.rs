@@ -11,12 +11,12 @@ use crate::booking::reservation::Status;
 use crate::country::Country;
 use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::reservations::{self, Cancel, Cancelled};
-use crate::db::{DbError, guests, outbox, replies};
+use crate::db::{DbError, guests, hosts, outbox, replies};
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
-use crate::session::{notices, records};
+use crate::session::{host, notices, records};
 use crate::sms::InboundSms;
-use crate::sms::keywords::{self, Command};
+use crate::sms::keywords::{self, Command, HostCommand};
 
 /// An answer is of no use after so long.
 const ANSWER_TTL: Duration = Duration::hours(12);
@@ -108,9 +108,25 @@ impl Answer<'_> {
                 self.say("started", Message::Started, language).await
             }
             Command::Help => self.say("help", Message::Help, language).await,
+            Command::Host(command) => self.host(&command, language).await,
             Command::Unknown if self.helped => Ok(()),
             Command::Unknown => self.say("help", Message::Help, language).await,
         }
+    }
+
+    /// Who is not a host is helped like anybody else.
+    async fn host(&self, command: &HostCommand, language: &Language) -> Result<(), DbError> {
+        let Some(host) = hosts::find_host(self.client, &self.sms.msisdn).await? else {
+            return match self.helped {
+                true => Ok(()),
+                false => self.say("help", Message::Help, language).await,
+            };
+        };
+        let menus = self.app.menus.current();
+        let language = menus.menu.language(&host.language);
+        let text = host::answer(self.app, self.client, &host, command, &self.turn, language);
+        let text = text.await?;
+        self.send("host", text, 0).await
     }
 
     async fn tell_bookings(&self, language: &Language) -> Result<(), DbError> {

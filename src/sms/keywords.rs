@@ -16,8 +16,25 @@ pub enum Command {
     Stop,
     /// `START`: the opposite.
     Start,
+    /// What only hosts can ask for.
+    Host(HostCommand),
     /// Anything else.
     Unknown,
+}
+
+/// What a host asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostCommand {
+    /// `TODAY`: who comes today.
+    Today,
+    /// `TOMORROW`: who comes tomorrow.
+    Tomorrow,
+    /// `IN 4821-7736`: the guest is here. `None`: no code, or a mistyped one.
+    CheckIn(Option<Code>),
+    /// `CLOSE`: sell no more rooms for tonight.
+    Close,
+    /// `OPEN`: the opposite.
+    Open,
 }
 
 impl Command {
@@ -29,6 +46,11 @@ impl Command {
             Command::Help => "help",
             Command::Stop => "stop",
             Command::Start => "start",
+            Command::Host(HostCommand::Today) => "today",
+            Command::Host(HostCommand::Tomorrow) => "tomorrow",
+            Command::Host(HostCommand::CheckIn(_)) => "check_in",
+            Command::Host(HostCommand::Close) => "close",
+            Command::Host(HostCommand::Open) => "open",
             Command::Unknown => "unknown",
         }
     }
@@ -48,6 +70,11 @@ pub fn parse(text: &str) -> Command {
         "HELP" | "MSAADA" | "AIDE" => Command::Help,
         "STOP" | "ACHA" | "SIMAMA" | "ARRET" => Command::Stop,
         "START" => Command::Start,
+        "TODAY" | "LEO" => Command::Host(HostCommand::Today),
+        "TOMORROW" | "KESHO" | "DEMAIN" => Command::Host(HostCommand::Tomorrow),
+        "IN" | "INGIA" => Command::Host(HostCommand::CheckIn(find_code(rest))),
+        "CLOSE" | "FUNGA" | "FERMER" => Command::Host(HostCommand::Close),
+        "OPEN" | "FUNGUA" | "OUVRIR" => Command::Host(HostCommand::Open),
         _ => Command::Unknown,
     }
 }
@@ -82,6 +109,11 @@ mod tests {
     fn the_first_word_decides() {
         for (text, command) in [
             ("CODE", Command::Code),
+            ("Leo", Command::Host(HostCommand::Today)),
+            ("tomorrow?", Command::Host(HostCommand::Tomorrow)),
+            ("IN", Command::Host(HostCommand::CheckIn(None))),
+            ("funga leo", Command::Host(HostCommand::Close)),
+            ("OPEN.", Command::Host(HostCommand::Open)),
             ("code", Command::Code),
             ("  Code please", Command::Code),
             ("help", Command::Help),

@@ -23,6 +23,7 @@ mod db_restrictions;
 mod db_search;
 mod dialogues;
 mod embedded;
+mod hosts;
 mod instances;
 mod lifecycle;
 mod live_menus;

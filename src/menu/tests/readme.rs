@@ -47,7 +47,10 @@ fn the_actions_of_the_readme_are_those_of_the_code() {
 #[test]
 fn the_values_of_the_readme_are_those_of_the_code() {
     let mut table = "| record | fields |\n| --- | --- |\n".to_owned();
-    for record in RECORDS.iter().filter(|record| record.name != "moment") {
+    for record in RECORDS
+        .iter()
+        .filter(|record| !["moment", "evening"].contains(&record.name))
+    {
         let fields = record.fields.iter();
         let fields: Vec<_> = fields
             .map(|(name, of)| format!("{name} ({})", of.word()))

@@ -15,7 +15,8 @@ const OPTION_SEPTETS_MAX: usize = 40;
 
 /// Written in capitals: what is read out or typed as it stands.
 const CAPITALS: &[&str] = &[
-    "BOOKED", "CHANGED", "CODE", "PAID", "PIN", "SMS", "CANCEL", "GHAIRI", "STOP", "ACHA", "START",
+    "BOOKED", "CHANGED", "OPEN", "CLOSE", "IN", "CODE", "PAID", "PIN", "SMS", "CANCEL", "GHAIRI",
+    "STOP", "ACHA", "START",
 ];
 /// Digits say it shorter, and in every language.
 const NUMBER_WORDS: &[&str] = &[

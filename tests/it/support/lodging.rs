@@ -1,7 +1,7 @@
 //! Builders of rows, and what must hold of them at the end of every test.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use deadpool_postgres::{GenericClient, Pool};
+use deadpool_postgres::{Client, GenericClient, Pool};
 use reserveflow::booking::code::Code;
 use reserveflow::booking::money::{Currency, Money};
 use reserveflow::booking::stay::Stay;
@@ -164,8 +164,12 @@ impl Wish {
     }
 
     pub async fn try_reserve(&self, pool: &Pool) -> Result<Reserved, DbError> {
+        self.reserve_with(pool.get().await.unwrap()).await
+    }
+
+    /// On this connection.
+    pub async fn reserve_with(&self, mut client: Client) -> Result<Reserved, DbError> {
         let turn = self.turn();
-        let mut client = pool.get().await.unwrap();
         reserve(&mut client, self.isolation, &self.booking(&turn), |code| {
             vec![draft(code, "confirmation", &self.msisdn)]
         })

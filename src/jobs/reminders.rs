@@ -1,0 +1,84 @@
+//! Reminds guests the day before they come and before a hold runs out, and tells hosts at five who comes next.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Days, TimeDelta};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::app::App;
+use crate::db::effect::{Draft, Turn};
+use crate::db::{DbError, hosts, reminders, replies};
+use crate::session::{host, notices};
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Messages of each kind in one round.
+const BATCH_MAX: i64 = 100;
+/// Nobody is woken by what can wait: local hours. Source: field practice.
+const WAKING_HOURS: Range<i32> = 10..19;
+/// Row X-51 of the field requirements; a service that was away at five still tells it until nine.
+const DIGEST_HOURS: Range<i32> = 17..21;
+/// A digest is of no use after so long.
+const DIGEST_TTL: TimeDelta = TimeDelta::hours(12);
+
+/// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut round = interval(INTERVAL);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = round.tick() => {}
+        }
+        if let Err(error) = remind(&app).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "not everybody was reminded");
+        }
+    }
+}
+
+/// Writes what is due now; each message once, however often and on however many instances.
+///
+/// # Errors
+/// [`DbError`]; what was written before stays.
+pub async fn remind(app: &App) -> Result<(), DbError> {
+    let client = app.pool.get().await?;
+    let now = app.clock.now();
+    for stay in reminders::list_due_stays(&client, now, WAKING_HOURS, BATCH_MAX).await? {
+        for draft in notices::remind_stay(app, &stay) {
+            reminders::insert_reminder(&client, &stay, &draft).await?;
+        }
+    }
+    for hold in reminders::list_due_payments(&client, now, BATCH_MAX).await? {
+        for draft in notices::remind_pay(app, &hold) {
+            reminders::insert_reminder(&client, &hold, &draft).await?;
+        }
+    }
+    for due in hosts::list_due_digests(&client, now, DIGEST_HOURS, BATCH_MAX).await? {
+        let today = now.with_timezone(&due.time_zone).date_naive();
+        let menus = app.menus.current();
+        let language = menus.menu.language(&due.language);
+        let tomorrow = today + Days::new(1);
+        let draft = Draft {
+            kind: "host_digest",
+            msisdn: due.msisdn.clone(),
+            text: host::arrivals(app, &client, &due, tomorrow, language).await?,
+            expires_at: now + DIGEST_TTL,
+        };
+        let turn = Turn {
+            door: "digest".to_owned(),
+            session: format!("{}", due.id),
+            position: today
+                .format("%Y%m%d")
+                .to_string()
+                .parse()
+                .unwrap_or_default(),
+        };
+        replies::insert_reply(&client, &turn, &draft).await?;
+    }
+    app.outbox.notify_one();
+    Ok(())
+}
