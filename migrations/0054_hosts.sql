@@ -32,11 +32,16 @@ returns table (property_id uuid, before integer, after integer) language plpgsql
 declare
     night property_availability;
 begin
+    -- All nights before the first calendar.
+    perform from property p
+    join property_availability a on a.property_id = p.property_id and a.date = p_date
+    where p.host_id = p_host_id
+    order by a.property_id for no key update of a;
     for night in
         select a.* from property p
         join property_availability a on a.property_id = p.property_id and a.date = p_date
         where p.host_id = p_host_id
-        order by a.property_id for no key update of a
+        order by a.property_id
     loop
         property_id := night.property_id;
         before := case when night.closed then 0 else night.available_units - night.reserved_units end;

@@ -3,10 +3,11 @@
 use chrono::{TimeDelta, Utc};
 use deadpool_postgres::{Client, Pool};
 use futures_util::future::join_all;
+use reserveflow::booking::restriction::Restriction;
 use reserveflow::booking::stay::Stay;
 use reserveflow::db::change::{Change, Changed, change_stay, quote_change};
 use reserveflow::db::effect::Turn;
-use reserveflow::db::reservations::Reservation;
+use reserveflow::db::reservations::{Cancel, Cancelled, Reservation, cancel};
 use reserveflow::db::reserve::Reserved;
 use uuid::Uuid;
 
@@ -101,9 +102,12 @@ async fn the_guests_own_nights_do_not_block_a_full_house_and_others_do() {
     let longer = change(&client, &mine, stay(6, 3), 1_350_000, &turn("longer")).await;
     assert!(matches!(longer, Changed::Taken(_)), "{longer:?}");
     assert_eq!(reserved(&client, property, stay(5, 4)).await, [0, 1, 1, 1]);
-    // Beyond the calendar, and at a lodge that has closed.
+    // Further ahead than the lodge takes, and at a lodge that has closed.
     let beyond = quote_change(&client, mine.id, stay(600, 1), Utc::now()).await;
-    assert!(matches!(beyond.unwrap(), Changed::Taken(_)));
+    assert!(matches!(
+        beyond.unwrap(),
+        Changed::Restricted(_, Restriction::TooEarly(365))
+    ));
     client
         .execute("update property set open = false", &[])
         .await
@@ -180,5 +184,46 @@ async fn many_who_swap_dates_at_once_never_sell_a_night_twice_nor_lock_each_othe
     )
     .await;
     assert_eq!(over, 0);
+    assert_sound(&pool).await;
+}
+
+/// A night that fills or opens changes the calendar of its property, which others wait for with nights in their hands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nights_that_fill_and_open_for_many_at_once_never_end_in_a_deadlock() {
+    let pool = database().await;
+    let property = Lodge {
+        units: 1,
+        ..Lodge::default()
+    }
+    .insert(&pool)
+    .await;
+    let outcomes = join_all((0..120).map(|number| {
+        let pool = &pool;
+        async move {
+            let wish = Wish::new(property, stay(2 + u64::from(number % 5), 4), number);
+            let Reserved::Made(made) = wish.reserve(pool).await else {
+                return false;
+            };
+            let client = pool.get().await.unwrap();
+            let session = format!("back-{number}");
+            let cancelling = Cancel {
+                id: made.id,
+                at: Utc::now(),
+                cost_shown: 0,
+                turn: &turn(&session),
+                cause: &GUEST,
+                drafts: &[],
+            };
+            let cancelled = cancel(&client, &cancelling).await.unwrap();
+            assert!(matches!(cancelled, Cancelled::Done(_)), "{cancelled:?}");
+            true
+        }
+    }))
+    .await;
+    assert!(outcomes.contains(&true));
+    assert_eq!(
+        reserved(&pool.get().await.unwrap(), property, stay(2, 9)).await,
+        [0; 9]
+    );
     assert_sound(&pool).await;
 }
