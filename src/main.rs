@@ -52,6 +52,12 @@ enum Command {
         #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
         database_url: String,
     },
+    /// Say what does not add up in the books, one line each; exits with 1 if anything does not. Repairs nothing.
+    Audit {
+        /// The database.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+    },
     /// Load places, properties or nights from CSV files: all rows, or none and every fault by line.
     Import(ImportArgs),
     /// Look after money: what belongs to no booking, what goes back.
@@ -75,6 +81,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => run(command::demo::run(args)),
         Command::Dial(args) => run(dial::run(args)),
         Command::Migrate { database_url } => run(command::migrate::run(database_url)),
+        Command::Audit { database_url } => run(command::audit::run(database_url)),
         Command::Import(args) => run(command::import::run(args)),
         Command::Payments(args) => run(command::payments::run(args)),
         Command::Reconcile(args) => run(command::reconcile::run(args)),

@@ -143,6 +143,8 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::holds::run(books, stopped.clone()));
     jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::reminders::run(app.clone(), stopped.clone()));
+    let zone = app.config.home().time_zone;
+    jobs.spawn(jobs::audit::run(pool.clone(), clock, zone, stopped.clone()));
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));
