@@ -26,10 +26,12 @@ use crate::places::{Gazetteer, Place, PlaceKind};
 use crate::session::coalesce::Flights;
 use crate::session::error::TurnError;
 use crate::session::keeper::Keeper;
+use crate::session::limits::Limits;
 use crate::session::menus::LiveMenus;
 use crate::session::search::Searches;
 use crate::session::store::{Identity, Receipt, SessionKey, Store};
 use crate::smpp::Links;
+use crate::spool::Spool;
 use crate::traffic::Traffic;
 use crate::ussd::Account;
 
@@ -60,6 +62,10 @@ pub struct App {
     pub store: Store,
     /// Searches of the last moments.
     pub searches: Searches,
+    /// Reports that wait for the database.
+    pub spool: Option<Spool>,
+    /// Who may call how often.
+    pub limits: Limits,
     /// Turns in flight: whether a finished one counts is for Redis to say.
     pub turns: Arc<Flights<(SessionKey, Identity), Receipt, TurnError>>,
     /// What aggregators have sent.
@@ -87,6 +93,8 @@ pub struct Stores {
     pub sessions: Store,
     /// Searches of the last moments.
     pub searches: Searches,
+    /// Reports that wait for the database.
+    pub spool: Option<Spool>,
 }
 
 /// Where the time comes from.
@@ -136,6 +144,7 @@ impl App {
         clock: Clock,
         chance: Chance,
     ) -> App {
+        let limits = Limits::new(&config.limits);
         App {
             accounts: config.accounts(),
             doors: Doors::new(&config.screens),
@@ -147,6 +156,8 @@ impl App {
             postgres: Breaker::new("postgres"),
             store: stores.sessions,
             searches: stores.searches,
+            spool: stores.spool,
+            limits,
             turns: Arc::default(),
             traffic: Traffic::default(),
             keeper: Keeper::default(),

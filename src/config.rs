@@ -18,6 +18,7 @@ use crate::country::Country;
 use crate::db::pool::Statements;
 use crate::doors::DoorConfig;
 use crate::payment;
+use crate::session::limits::LimitsConfig;
 use crate::session::store::Site;
 use crate::smpp::{Link, LinkConfig, Links};
 use crate::sms::ids::Ids;
@@ -82,6 +83,12 @@ pub struct Config {
     /// How SMS leave.
     #[serde(default)]
     pub sms: SmsConfig,
+    /// Who may call how often.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// Where reports of providers wait on this machine's disk while Postgres is away; each instance has a folder of its
+    /// own. Default: `spool` in `data`; without either they are not taken then, and the providers try again.
+    pub spool: Option<PathBuf>,
     /// How guests pay by phone. Without an account, lodges that want money before the stay are not offered.
     #[serde(default)]
     pub payments: PaymentsConfig,

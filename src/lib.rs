@@ -25,7 +25,7 @@
 //! - [`menu`]: the flow language of `menus/`, its proof, its steps and its pages. No I/O after loading.
 //! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
 //! - [`session`]: where they meet: turns, actions, the store (Redis, or memory while it is away), live menus, inbound SMS.
-//! - [`breaker`]: when a store is not asked any more, and when again.
+//! - [`breaker`]: when a store is not asked any more, and when again. [`spool`]: what is reported meanwhile.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
 //! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
@@ -48,6 +48,7 @@ pub mod chance;
 pub mod config;
 pub mod console;
 pub mod country;
+pub mod crash_point;
 pub mod db;
 pub mod doors;
 pub mod embedded;
@@ -65,6 +66,7 @@ pub mod session;
 pub mod simulator;
 pub mod smpp;
 pub mod sms;
+pub mod spool;
 pub mod traffic;
 pub mod ussd;
 pub mod webhook;

@@ -34,6 +34,7 @@ use crate::session::menus::LiveMenus;
 use crate::session::search::Searches;
 use crate::session::store::Store;
 use crate::simulator::{self, InboxSms, Line, QuickStart, Simulator};
+use crate::spool::Spool;
 use crate::{jobs, routes, sms};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept.
@@ -90,6 +91,14 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     )?;
     let sessions = Store::new(&config.redis.site(&urls.redis)).context("redis")?;
     let searches = Searches::new(&urls.database);
+    let in_data = config.data.as_ref().map(|data| data.join("spool"));
+    let spool = match config.spool.clone().or(in_data) {
+        Some(folder) => Some(
+            Spool::open(&folder)
+                .with_context(|| format!("spool: {} cannot be used", folder.display()))?,
+        ),
+        None => None,
+    };
     let http = sms::http_builder()
         .build()
         .context("the HTTP client for SMS providers")?;
@@ -110,6 +119,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
             books: books.clone(),
             sessions,
             searches,
+            spool,
         },
         worker.hint(),
         clock,
@@ -149,6 +159,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::probes::run(app.clone(), stopped.clone()));
+    jobs.spawn(jobs::spool::run(app.clone(), stopped.clone()));
     jobs.spawn({
         let app = app.clone();
         async move { app.keeper.run(&app.books, stopped).await }

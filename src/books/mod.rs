@@ -27,7 +27,7 @@ use crate::db::payments::attempts;
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
-use crate::db::session_ends::SessionEndRow;
+use crate::db::session_ends::{Past, SessionEndRow};
 use crate::db::{
     DbError, call_backs, change, guests, holds, menu_versions, outbox, places, replies,
     reservations, search, session_ends,
@@ -242,6 +242,11 @@ impl Books {
         screen: &str,
     ) -> Result<bool, DbError> {
         call_backs::insert_call_back(&self.patient().await?, turn, msisdn, language, screen).await
+    }
+
+    /// [`session_ends::is_past`]
+    pub async fn is_past(&self, past: &Past<'_>) -> Result<bool, DbError> {
+        session_ends::is_past(&self.brief().await?, past).await
     }
 
     /// [`session_ends::insert_session_end`]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 
 use super::DbError;
+use super::effect::Turn;
 use crate::phone::Msisdn;
 
 /// How long the end of a session that is known to be over is its repetition: as long as sessions are kept.
@@ -81,4 +82,47 @@ pub async fn insert_session_end(
         )
         .await?;
     Ok(inserted == 1)
+}
+
+/// A dialogue that may be long over.
+#[derive(Debug, Clone)]
+pub struct Past<'a> {
+    /// Any of its turns.
+    pub turn: &'a Turn,
+    /// Who dialled.
+    pub msisdn: &'a Msisdn,
+    /// The session in its resume point.
+    pub key: &'a str,
+    /// How long after its last call a dialogue is over.
+    pub age_max: Duration,
+}
+
+/// Whether a dialogue is known to be over: what is kept of it is older than any dialogue.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn is_past(client: &impl GenericClient, past: &Past<'_>) -> Result<bool, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select exists (select from reservation
+                            where turn_door = $1 and turn_session = $2
+                              and created_at < now() - make_interval(secs => $5))
+                 or exists (select from draft
+                            where msisdn = $3 and draft->>'session' = $4
+                              and saved_at < now() - make_interval(secs => $5)) as past",
+        )
+        .await?;
+    let row = client
+        .query_one(
+            &statement,
+            &[
+                &past.turn.door,
+                &past.turn.session,
+                &past.msisdn.as_str(),
+                &past.key,
+                &past.age_max.as_secs_f64(),
+            ],
+        )
+        .await?;
+    Ok(row.try_get("past")?)
 }

@@ -10,4 +10,5 @@ pub mod places;
 pub mod probes;
 pub mod reminders;
 pub mod sms;
+pub mod spool;
 pub mod stays;

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::books::Books;
 use crate::chance::Chance;
+use crate::crash_point;
 use crate::db::DbError;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
 use crate::phone::Msisdn;
@@ -160,7 +161,9 @@ impl Worker {
             sender: None,
             report_url: None,
         };
+        crash_point!("outbox:claimed");
         let (route, outcome) = self.attempt(&claimed, &message).await;
+        crash_point!("outbox:sent");
         let stored = self.store(&claimed, route, &outcome).await;
         if let (true, Some(route), Outcome::Accepted { provider_id }) = (stored, route, &outcome) {
             self.report(route, &message, provider_id).await;

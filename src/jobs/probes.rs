@@ -1,4 +1,5 @@
-//! Asks stores that callers are served without whether they are well again, so that no caller has to find out.
+//! Asks stores that callers are served without whether they are well again, so that no caller has to find out, and forgets
+//! whose calls need not be counted any more.
 
 use std::sync::Arc;
 
@@ -29,5 +30,6 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             }
         };
         tokio::join!(redis, postgres);
+        app.limits.forget_idle();
     }
 }

@@ -14,6 +14,7 @@ use crate::booking::offer::{Offer, Pay, Search};
 use crate::booking::restriction::Restriction;
 use crate::booking::stay::Stay;
 use crate::country::Country;
+use crate::crash_point;
 use crate::db::DbError;
 use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::patience::{ASK_MAX, EXTRA_MAX, within};
@@ -452,6 +453,7 @@ impl Work<'_> {
             msisdn: friend.as_ref().unwrap_or(self.msisdn),
         };
         let reserved = self.within(ASK_MAX, async {
+            crash_point!("reserve:asked");
             match self.try_reserve(&booking, &terms).await {
                 // The turn key decides: a reservation that was made all the same is found.
                 Err(DbError::Unreachable(_)) if self.app.postgres.may_retry() => self
@@ -469,6 +471,7 @@ impl Work<'_> {
             }
         });
         let reserved = reserved.await;
+        crash_point!("reserve:made");
         match reserved {
             Ok(reserved) => self
                 .reserved(reserved, &wanted, &offer)

@@ -27,6 +27,7 @@ impl Session {
                     position: at,
                     menus: spoken.menus.version.clone(),
                     state: None,
+                    shown_at: 0,
                 };
                 Ok(self.worked(after, state, &spoken, false))
             }
@@ -75,6 +76,7 @@ impl Session {
             position: position(ahead),
             menus: spoken.menus.version.clone(),
             state: None,
+            shown_at: 0,
         };
         self.worked(after, state, spoken, true)
     }
@@ -89,7 +91,9 @@ impl Session {
         let menus = self.find_menus(&before.menus).await?;
         let spoken = self.spoken(menus.ok_or(TurnError::Over)?, &before.service_code);
         let turn = self.turn_at(at, &before.begun);
-        self.step(&mut state, input, &turn, &spoken).await?;
+        if !self.is_key_again(&before.transcript, before.shown_at, &state, input, &spoken) {
+            self.step(&mut state, input, &turn, &spoken).await?;
+        }
         let joint = if before.transcript.is_empty() {
             ""
         } else {
@@ -125,6 +129,14 @@ impl Session {
         let spoken = self.spoken(menus, self.service_code());
         match hop(Some(&before.transcript), transcript) {
             Hop::First { .. } | Hop::Repeat => {}
+            Hop::Reply { input }
+                if self.is_key_again(
+                    &before.transcript,
+                    before.shown_at,
+                    &state,
+                    input,
+                    &spoken,
+                ) => {}
             Hop::Reply { input } => self.replies(&mut state, input, at, &spoken).await?,
             // Its receipt would have been found: it is too old to be kept.
             Hop::Late => return Err(TurnError::Over),
@@ -155,6 +167,21 @@ impl Session {
             given: self.app.given(&menus.menu, self.country, service_code),
             menus,
         }
+    }
+
+    /// Whether the phone sent the key of the screen before once more: nobody reads what he confirms in so short a time.
+    fn is_key_again(
+        &self,
+        transcript: &str,
+        shown_at: i64,
+        state: &State,
+        input: &str,
+        spoken: &Spoken,
+    ) -> bool {
+        let since = self.app.clock.now().timestamp_millis() - shown_at;
+        since < i64::from(self.app.config.limits.same_key_ms)
+            && transcript.rsplit('*').next() == Some(input)
+            && spoken.menu().commits(state, input)
     }
 
     pub(super) fn service_code(&self) -> &str {
@@ -211,6 +238,7 @@ impl Session {
         Worked {
             dialogue: Dialogue {
                 state: (!page.ends).then_some(state),
+                shown_at: self.app.clock.now().timestamp_millis(),
                 ..after
             },
             receipt: Receipt {

@@ -8,6 +8,7 @@ mod dialogue;
 pub mod error;
 pub mod host;
 pub mod keeper;
+pub mod limits;
 pub mod menus;
 pub mod notices;
 mod paying;

@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use crate::db::guests::Caller;
 use crate::db::patience::{EXTRA_MAX, within};
+use crate::db::session_ends::Past;
 use crate::menu::Menu;
 use crate::menu::step::State;
 use crate::session::error::TurnError;
 use crate::session::keeper::{Draft, Resume};
 use crate::session::menus::Spoken;
+use crate::session::store::SESSION_TTL;
 use crate::session::turn::Session;
 use crate::ussd::transcript::{Hop, hop, position};
 
@@ -40,6 +42,9 @@ impl Session {
             }
             let state = current.menu().begin(&language(current.menu()));
             return Ok((state, current));
+        }
+        if begun.is_empty() && self.is_past().await {
+            return Err(TurnError::Over);
         }
         if let Some(Resume {
             transcript,
@@ -93,6 +98,21 @@ impl Session {
         }
         let state = current.menu().begin(&language(current.menu()));
         Ok((state, current))
+    }
+
+    /// Whether a call tells the answers of a dialogue that is long over: who replays them gets nothing of it.
+    async fn is_past(&self) -> bool {
+        let turn = self.turn_at(0, "");
+        let past = Past {
+            turn: &turn,
+            msisdn: &self.call.msisdn,
+            key: self.key.as_str(),
+            age_max: SESSION_TTL,
+        };
+        let asked = self.app.books.is_past(&past);
+        let asked = within(&self.app.postgres, self.patience(EXTRA_MAX), asked);
+        // What it asks for has had its effect before, or has none now.
+        asked.await.unwrap_or(false)
     }
 
     fn has_no_store(&self) -> bool {

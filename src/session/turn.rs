@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::country::Country;
+use crate::crash_point;
 use crate::menu::messages::Message;
 use crate::phone::Msisdn;
 use crate::session::coalesce::Coalesced;
@@ -47,6 +48,10 @@ pub async fn answer(
     if is_dialled && !app.config.service_codes.contains(&call.service_code) {
         return Answer::Screen(Reply::End(sorry(Message::WrongCode)));
     }
+    let _admitted = match app.limits.admit(aggregator.name(), &call) {
+        Ok(admitted) => admitted,
+        Err(message) => return Answer::Screen(Reply::End(sorry(message))),
+    };
     let msisdn = (!aggregator.session_is_unique()).then_some(&call.msisdn);
     let key = SessionKey::new(aggregator.name(), &call.session, msisdn);
     let identity = identity(&call.said, request);
@@ -180,6 +185,7 @@ impl Session {
                 (token, dialogue)
             }
         };
+        crash_point!("turn:claimed");
         let store = &self.app.store;
         let worked = match self.work(dialogue.map(|dialogue| *dialogue)).await {
             Ok(worked) => worked,
@@ -190,6 +196,7 @@ impl Session {
                 return Err(error);
             }
         };
+        crash_point!("turn:worked");
         self.app.keeper.remember(&self.call.msisdn, worked.memory);
         let end = TurnEnd {
             dialogue: &worked.dialogue,
@@ -203,6 +210,7 @@ impl Session {
                 Opened::Running | Opened::Closed => {}
             }
         }
+        crash_point!("turn:committed");
         Ok(worked.receipt)
     }
 

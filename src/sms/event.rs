@@ -44,7 +44,7 @@ pub struct Webhook<'a> {
 }
 
 /// What a webhook tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Event {
     /// A subscriber wrote.
     Inbound(InboundSms),
@@ -57,7 +57,7 @@ pub enum Event {
 }
 
 /// A message from a subscriber.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InboundSms {
     /// The provider's id: the same id twice is one message.
     pub provider_id: String,
@@ -108,7 +108,7 @@ impl InboundSms {
 }
 
 /// The place of a part in a long message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Part {
     /// Names the long message among those of its sender to the same number.
     pub reference: String,
@@ -119,7 +119,7 @@ pub struct Part {
 }
 
 /// A message that is no text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Binary {
     /// User data.
     pub data: Vec<u8>,
@@ -128,7 +128,7 @@ pub struct Binary {
 }
 
 /// What a provider says became of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeliveryReport {
     /// The id that the send call returned.
     pub provider_id: String,
@@ -159,7 +159,7 @@ impl DeliveryReport {
 }
 
 /// A subscriber wants nothing more from a sender.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OptOut {
     /// Who.
     pub msisdn: Msisdn,
@@ -168,7 +168,7 @@ pub struct OptOut {
 }
 
 /// A subscriber began or ended a premium subscription. None are sold here; the news is only taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[expect(missing_docs, reason = "the word says it")]
 pub struct Subscription {
     pub msisdn: Msisdn,
@@ -178,7 +178,7 @@ pub struct Subscription {
 }
 
 /// Where a message is. A report moves it only to a higher [rank](DeliveryStatus::rank).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum DeliveryStatus {
     /// The report has a word that this program does not know; it moves nothing.
     Unknown,

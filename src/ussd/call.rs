@@ -132,7 +132,7 @@ pub enum Said {
 }
 
 /// A session is over, whoever ended it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[expect(missing_docs, reason = "as in the table of the same name")]
 pub struct SessionEnd {
     /// `None` only where a session id names the session without it.
@@ -169,7 +169,7 @@ impl SessionEnd {
 }
 
 /// How a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
     /// We said END.
     Completed,

@@ -18,12 +18,16 @@ use futures_util::StreamExt;
 use self::address::source;
 use self::authentic::{Stranger, Visitor, check};
 use crate::app::App;
+use crate::spool::Report;
 use crate::ussd::{Inbound, Rendered};
 
 /// The largest callback.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// How long a callback may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a report waits for the database before it goes to the disk: providers give up after 5 s.
+const KEEP_MAX: Duration = Duration::from_millis(1_200);
 
 /// A callback that is refused before it is understood.
 enum Refused {
@@ -127,6 +131,28 @@ fn read<T>(request: &HttpRequest, body: &[u8], decode: impl FnOnce(Inbound<'_>) 
         headers: &headers,
         body,
     })
+}
+
+/// Whether the report is on the disk now.
+async fn put(app: &App, report: &Report) -> bool {
+    let Some(spool) = &app.spool else {
+        return false;
+    };
+    match spool.put(report).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(%error, "a report is neither in the database nor on the disk");
+            false
+        }
+    }
+}
+
+/// Providers try again for hours; what is kept already changes nothing then.
+fn not_kept() -> Rendered {
+    Rendered {
+        status: 503,
+        ..Rendered::empty()
+    }
 }
 
 fn send(rendered: Rendered) -> HttpResponse {

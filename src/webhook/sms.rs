@@ -5,11 +5,13 @@ use std::sync::Arc;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{body, is_authentic, read, send};
+use super::{KEEP_MAX, body, is_authentic, not_kept, put, read, send};
 use crate::app::App;
+use crate::db::patience::within;
 use crate::db::{DbError, guests};
 use crate::session;
 use crate::sms::{self, Account, BadSms, DeliveryReport, Door, Event, Provider, Webhook};
+use crate::spool::Report;
 use crate::ussd::Rendered;
 
 /// The most events that one webhook may carry. Providers batch some dozens.
@@ -71,19 +73,34 @@ fn understand(
     })
 }
 
+/// Keeps the events in the database, or on the disk while it is away.
 async fn keep(app: &Arc<App>, provider: &'static dyn Provider, events: &[Event]) -> Rendered {
-    for event in events {
-        if let Err(error) = take(app, provider.name(), event).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                provider = provider.name(),
-                "a webhook was not kept"
-            );
-            // The provider tries again for hours; the events already kept change nothing then.
-            return Rendered {
-                status: 503,
-                ..Rendered::empty()
-            };
+    let mut kept = 0;
+    let mut away = app.spool.as_ref().is_some_and(|spool| !spool.is_empty());
+    while let Some(event) = events.get(kept).filter(|_| !away) {
+        let taken = within(&app.postgres, KEEP_MAX, take(app, provider.name(), event));
+        match taken.await {
+            Ok(()) => kept += 1,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    provider = provider.name(),
+                    "a webhook was not kept"
+                );
+                if matches!(error, DbError::Refused(_)) {
+                    return not_kept();
+                }
+                away = true;
+            }
+        }
+    }
+    if away {
+        let report = Report::Sms {
+            provider: provider.name().to_owned(),
+            events: events[kept..].to_vec(),
+        };
+        if !put(app, &report).await {
+            return not_kept();
         }
     }
     provider.acknowledge(None)

@@ -8,13 +8,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 
 use super::authentic::fits;
-use super::{body, is_authentic, read, send};
+use super::{KEEP_MAX, body, is_authentic, not_kept, put, read, send};
 use crate::app::App;
 use crate::db::DbError;
+use crate::db::patience::within;
 use crate::db::session_ends::SessionEndRow;
 use crate::menu::messages::Message;
 use crate::session::store::SessionKey;
 use crate::session::turn::{self, Answer};
+use crate::spool::{Report, Spool};
 use crate::ussd::{self, Aggregator, BadCall, Call, Callback, Rendered, Reply, SessionEnd};
 
 /// Answers a callback. A call gets status 200 and a screen whatever our own troubles are; what is not a call gets its
@@ -112,27 +114,36 @@ async fn close(app: &App, aggregator: &dyn Aggregator, end: &SessionEnd) -> Rend
         .filter(|_| !aggregator.session_is_unique());
     let key = SessionKey::new(name, &end.session, msisdn);
     let known = app.store.close(&key).await;
-    match keep(app, name, end, known).await {
-        Ok(new) => {
-            if new {
-                metrics::counter!("sessions_ended_total", "aggregator" => name, "outcome" => end.outcome.word()).increment(1);
-            }
-            if known {
-                aggregator.acknowledge(end)
-            } else {
-                aggregator.acknowledge_unknown(end)
-            }
+    let is_first = app.spool.as_ref().is_none_or(Spool::is_empty);
+    let kept = if is_first {
+        within(&app.postgres, KEEP_MAX, keep(app, name, end, known)).await
+    } else {
+        Err(DbError::Busy("others wait already".into()))
+    };
+    match kept {
+        Ok(true) => {
+            metrics::counter!("sessions_ended_total", "aggregator" => name, "outcome" => end.outcome.word()).increment(1);
         }
+        Ok(false) => {}
         Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the end of a session was not kept"
-            );
-            Rendered {
-                status: 503,
-                ..Rendered::empty()
+            let report = Report::End {
+                aggregator: name.to_owned(),
+                was_live: known,
+                end: Box::new(end.clone()),
+            };
+            if matches!(error, DbError::Refused(_)) || !put(app, &report).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the end of a session was not kept"
+                );
+                return not_kept();
             }
         }
+    }
+    if known {
+        aggregator.acknowledge(end)
+    } else {
+        aggregator.acknowledge_unknown(end)
     }
 }
 
@@ -141,7 +152,11 @@ async fn status(app: &App, aggregator: &dyn Aggregator, session: &str) -> Render
     aggregator.encode_status(app.store.is_live(&key).await)
 }
 
-async fn keep(
+/// Keeps the end of a session; `false` when it was kept before. `was_live` tells that the session went on until now.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn keep(
     app: &App,
     aggregator: &str,
     end: &SessionEnd,

@@ -5,7 +5,9 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 
-use crate::support::app::{TestApp, form, noon, session_id, today};
+use reserveflow::session::store::SessionKey;
+
+use crate::support::app::{TestApp, form, msisdn, noon, session_id, today};
 use crate::support::background;
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
@@ -206,4 +208,108 @@ async fn a_dialogue_may_hop_between_instances() {
     for app in apps {
         app.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_dialogue_replayed_after_hours_has_no_effect_and_shows_nothing() {
+    let app = TestApp::start("");
+    let (session, phone, answers) = (session_id(), "+254711000231", answers());
+    let calls: Vec<String> = (0..=answers.len())
+        .map(|hop| transcript(&answers, hop))
+        .collect();
+    for text in &calls {
+        app.call(&session, phone, text).await;
+    }
+    assert_eq!(reservations(&app).await, 1);
+    // Hours later nothing of it is in Redis; Postgres remembers.
+    let client = redis::Client::open(app.redis_url.as_str()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let key = SessionKey::new("africastalking", &session, Some(&msisdn(phone)));
+    redis::cmd("DEL")
+        .arg(key.as_str())
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    let aged = "with a as (update draft set saved_at = saved_at - interval '3 hours'),
+                     b as (update reservation set created_at = created_at - interval '3 hours' returning 1)
+                select count(*) from b";
+    assert_eq!(app.count(aged).await, 1);
+    for text in &calls[1..] {
+        let replayed = app.call(&session, phone, text).await;
+        assert!(replayed.starts_with("END Your time is over."), "{replayed}");
+    }
+    assert_eq!(reservations(&app).await, 1);
+    assert_eq!(app.count("select count(*) from outbox").await, 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn two_live_dialogues_of_one_phone_do_not_mix() {
+    let app = TestApp::start("");
+    let (sessions, phone) = ([session_id(), session_id()], "+254711000232");
+    let (one, mut other) = (answers(), answers());
+    other[1] = "Kisumu".to_owned();
+    for hop in 0..7 {
+        app.call(&sessions[0], phone, &transcript(&one, hop)).await;
+        app.call(&sessions[1], phone, &transcript(&other, hop))
+            .await;
+    }
+    let screens = [(&sessions[0], &one), (&sessions[1], &other)].map(|(session, answers)| {
+        let app = &app;
+        async move {
+            app.call(session, phone, &transcript(answers, 7)).await;
+            app.call(session, phone, &answers.join("*")).await
+        }
+    });
+    let screens = join_all(screens).await;
+    assert!(
+        screens
+            .iter()
+            .all(|screen| screen.starts_with("END BOOKED ")),
+        "{screens:?}"
+    );
+    let towns =
+        "select count(distinct p.town) from reservation r join property p using (property_id)";
+    assert_eq!(app.count(towns).await, 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_comes_three_times_confirms_nothing() {
+    let database = background(sample_database());
+    let stores = stores();
+    let config = "care_phone: \"+254709000000\"\nservice_codes: [\"*384*7#\"]\npublic: 127.0.0.1:0\nprivate: 127.0.0.1:0\n\
+        limits: { calls_per_minute: 0 }\naggregators: { africastalking: { tokens: [demo] } }\n";
+    let app =
+        background(
+            async move { TestApp::configured(noon(), config, &database, &stores.redis).await },
+        );
+    let (session, phone) = (session_id(), "+254711000233");
+    let answers = answers();
+    // Known by name, so that the room's key and the confirmation's are one after the other.
+    let first: Vec<&str> = ["1", "Nakuru", &answers[2], "1", "2", "1", "Amina"].to_vec();
+    app.dialogue(&session_id(), phone, &first).await;
+    crate::support::eventually("the name", async || {
+        let sql = "select count(*) from guest where name = 'Amina'";
+        (app.count(sql).await == 1).then_some(())
+    })
+    .await;
+    // New, a room, the last place, the day, one night, two people, the first room.
+    let to_confirm = ["2", "1", "1", &answers[2], "1", "2", "1"];
+    let asked = app.dialogue(&session, phone, &to_confirm).await;
+    assert!(asked.contains("1 Yes, book"), "{asked}");
+    let again = app
+        .call(&session, phone, &format!("{}*1", to_confirm.join("*")))
+        .await;
+    let thrice = app
+        .call(&session, phone, &format!("{}*1*1", to_confirm.join("*")))
+        .await;
+    for screen in [&again, &thrice] {
+        assert!(
+            screen.starts_with("CON ") && screen.contains("1 Yes, book"),
+            "{screen}"
+        );
+    }
+    assert_eq!(reservations(&app).await, 0);
+    app.stop().await;
 }

@@ -246,6 +246,7 @@ mod tests {
             transcript: text.to_owned(),
             position: 1,
             state: None,
+            shown_at: 0,
             menus: Version::named("test"),
             begun: String::new(),
         };

@@ -70,6 +70,13 @@ impl SessionKey {
     }
 }
 
+impl SessionKey {
+    /// As it is kept.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -148,6 +155,9 @@ pub struct Dialogue {
     pub menus: Version,
     /// Where the menu stands; `None` after the last screen.
     pub state: Option<State>,
+    /// When the last screen was shown, in milliseconds since 1970.
+    #[serde(default)]
+    pub shown_at: i64,
     /// Tells this dialogue from an earlier one under the same session id; empty where ids never come again.
     #[serde(default)]
     pub begun: String,

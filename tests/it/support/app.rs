@@ -21,6 +21,7 @@ care_phone: \"+254709000000\"
 service_codes: [\"*384*7#\"]
 public: 127.0.0.1:0
 private: 127.0.0.1:0
+limits: { calls_per_minute: 0, dialogues_per_10_minutes: 0, same_key_ms: 0 }
 aggregators:
   africastalking: { tokens: [demo, second] }
 ";

@@ -1,0 +1,49 @@
+//! Steps at which tests end the process, to see what a crash between any two of them leaves behind. Only builds with the
+//! feature `crash-points`, which only tests turn on, have anything of it.
+
+/// Ends the process here if `RESERVEFLOW_CRASH_AT` names this step and pass: `reserve:made:1`.
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {
+        #[cfg(feature = "crash-points")]
+        $crate::crash_point::pass($name);
+    };
+}
+
+/// Every step, in the order of a booking.
+#[cfg(feature = "crash-points")]
+pub const STEPS: &[&str] = &[
+    "turn:claimed",
+    "reserve:asked",
+    "reserve:made",
+    "turn:worked",
+    "turn:committed",
+    "outbox:claimed",
+    "outbox:sent",
+];
+
+/// Counts the passes of a step.
+#[cfg(feature = "crash-points")]
+pub fn pass(step: &str) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    struct Armed {
+        step: String,
+        passes_left: AtomicU32,
+    }
+    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
+        let armed = std::env::var("RESERVEFLOW_CRASH_AT").ok()?;
+        let (step, pass) = armed.rsplit_once(':')?;
+        Some(Armed {
+            step: step.to_owned(),
+            passes_left: AtomicU32::new(pass.parse().ok()?),
+        })
+    });
+    if let Some(armed) = &*ARMED
+        && armed.step == step
+        && armed.passes_left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        std::process::abort();
+    }
+}
