@@ -91,6 +91,8 @@ const LINE: usize = 72;
 /// As long as the fields of a quote that hold them.
 const PHRASE: usize = 26;
 const WORD: usize = 8;
+const PAY_WORDS: usize = 15;
+const WAY: usize = 17;
 
 impl Message {
     pub(super) const ALL: [Declared; 63] = [
@@ -211,12 +213,12 @@ impl Message {
         ),
         (Message::PayLineBusy, "pay_line_busy", Some("payment"), SMS),
         (Message::PayFailed, "pay_failed", Some("payment"), SMS),
-        (Message::WayAll, "way_all", None, PHRASE),
-        (Message::WayDeposit, "way_deposit", None, PHRASE),
-        (Message::WayAtLodge, "way_at_lodge", None, PHRASE),
-        (Message::DueAtLodge, "due_at_lodge", None, PHRASE),
-        (Message::IsPaid, "is_paid", None, PHRASE),
-        (Message::IsUnpaid, "is_unpaid", None, PHRASE),
+        (Message::WayAll, "way_all", None, WAY),
+        (Message::WayDeposit, "way_deposit", None, WAY),
+        (Message::WayAtLodge, "way_at_lodge", None, WAY),
+        (Message::DueAtLodge, "due_at_lodge", None, PAY_WORDS),
+        (Message::IsPaid, "is_paid", None, PAY_WORDS),
+        (Message::IsUnpaid, "is_unpaid", None, PAY_WORDS),
     ];
 }
 

@@ -220,7 +220,7 @@ pub static RECORDS: &[RecordType] = &[
             ("guest", Type::Text(NAME_CHARS_MAX)),
             ("guest_phone", Type::Text(16)),
             ("contact", Type::Text(29)),
-            ("pay", Type::Text(17)),
+            ("pay", Type::Text(15)),
             ("total", Type::Money),
             // What cancelling costs, and what of a payment comes back.
             ("cost", Type::Money),

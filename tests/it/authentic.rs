@@ -78,7 +78,7 @@ async fn whatever_proof_is_missing_the_answer_is_the_same() {
     );
     for path in ["/ussd/africastalking/demo", "/ussd/africastalking/second"] {
         let (status, _, screen) = call(&app, path, &[from, signed_in]).await;
-        assert_eq!((status.as_u16(), &screen[..4]), (200, "END "), "{path}");
+        assert_eq!((status.as_u16(), &screen[..4]), (200, "CON "), "{path}");
     }
     let six = ("x-forwarded-for", "1.1.1.1, [2001:db8::7]:443");
     let (status, ..) = call(&app, "/ussd/africastalking/demo/events", &[six, signed_in]).await;
@@ -230,7 +230,7 @@ async fn a_caller_of_another_country_or_network_is_turned_away() {
         let screen = response.text().await.unwrap();
         let sorry = turn::sorry(&app.app, &self::msisdn(msisdn), Message::WrongCode);
         let refused = screen == format!("END {sorry}");
-        assert!(screen.starts_with("END "), "{screen}");
+        assert_eq!(screen.starts_with("CON "), served, "{screen}");
         assert_eq!(refused, !served, "{msisdn} {network}: {screen}");
     }
     app.stop().await;

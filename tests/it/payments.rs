@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use reserveflow::app::Clock;
 use reserveflow::booking::reservation::Status;
 use reserveflow::db::effect::Cause;
 use reserveflow::db::payments::attempts::{Ask, Asked, Part, ask};
@@ -16,7 +17,7 @@ use reserveflow::db::reserve::Reserved;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, session_id};
 use crate::support::lodging::{GUEST, Lodge, Wish, stay, turn};
 use crate::support::{background, eventually};
 
@@ -167,40 +168,39 @@ fn failure(id: &str, code: i64) -> Value {
     json!({"Body": {"stkCallback": {"MerchantRequestID": "1", "CheckoutRequestID": id, "ResultCode": code, "ResultDesc": "no"}}})
 }
 
-/// A service with an account at a fake, and one lodge that wants money first.
-struct Till {
+/// A service with an account at a Daraja, and one lodge that wants money first.
+pub struct Till {
     app: TestApp,
-    fake: Fake,
     property: Uuid,
 }
 
 impl Till {
-    async fn open() -> Till {
-        let fake = Fake::start();
+    /// At a Daraja of this address.
+    pub async fn at(url: &str) -> Till {
         let more = format!(
             "  daraja: {{ tokens: [till] }}
 public_url: http://PUBLIC
 payments:
   providers:
-    daraja: {{ consumer_key: key, consumer_secret: secret, short_code: \"174379\", passkey: pass, url: \"{}\" }}
-",
-            fake.url
+    daraja: {{ consumer_key: key, consumer_secret: secret, short_code: \"174379\", passkey: pass, url: \"{url}\" }}
+"
         );
-        let app = TestApp::start(&more);
+        let app = TestApp::start_at(Clock::System, &more);
         let lodge = Lodge {
-            units: 5,
+            units: 9,
             pay: "prepay",
             ..Lodge::default()
         };
         let property = lodge.insert(&app.pool).await;
-        Till {
-            app,
-            fake,
-            property,
-        }
+        Till { app, property }
     }
 
-    async fn hold(&self, number: u32) -> Reservation {
+    async fn open() -> (Till, Fake) {
+        let fake = Fake::start();
+        (Till::at(&fake.url).await, fake)
+    }
+
+    pub async fn hold(&self, number: u32) -> Reservation {
         match Wish::new(self.property, stay(3, 2), number)
             .reserve(&self.app.pool)
             .await
@@ -211,7 +211,7 @@ payments:
     }
 
     /// Asks for money and lets the wait before the prompt pass.
-    async fn ask(&self, reservation: &Reservation) -> Asked {
+    pub async fn ask(&self, reservation: &Reservation) -> Asked {
         let client = self.app.pool.get().await.unwrap();
         let asking = Ask {
             reservation_id: reservation.id,
@@ -228,7 +228,7 @@ payments:
     }
 
     /// Lets the wait of an attempt pass.
-    async fn pass(&self, reservation: &Reservation, which: &str) {
+    pub async fn pass(&self, reservation: &Reservation, which: &str) {
         let client = self.app.pool.get().await.unwrap();
         let sql = format!(
             "update payment_attempt set due_at = now() where reservation_id = $1 and {which}"
@@ -237,7 +237,7 @@ payments:
     }
 
     /// Lets time pass until the attempt has this state.
-    async fn until_attempt(&self, reservation: &Reservation, wanted: &str) {
+    pub async fn until_attempt(&self, reservation: &Reservation, wanted: &str) {
         eventually("the attempt", async || {
             let client = self.app.pool.get().await.unwrap();
             let sql = "select status from payment_attempt where reservation_id = $1 order by created_at desc limit 1";
@@ -247,14 +247,14 @@ payments:
         .await;
     }
 
-    async fn until(&self, reservation: &Reservation, wanted: Status) {
+    pub async fn until(&self, reservation: &Reservation, wanted: Status) {
         eventually("the reservation", async || {
             (self.status(reservation).await == wanted).then_some(())
         })
         .await;
     }
 
-    async fn status(&self, reservation: &Reservation) -> Status {
+    pub async fn status(&self, reservation: &Reservation) -> Status {
         let client = self.app.pool.get().await.unwrap();
         let sql = "select status from reservation where reservation_id = $1";
         let row = client.query_one(sql, &[&reservation.id]).await.unwrap();
@@ -262,8 +262,8 @@ payments:
     }
 
     /// The result's URL of the last push, at the address where the service listens.
-    fn result_url(&self) -> String {
-        let (_, push) = self.fake.pushed();
+    fn result_url(&self, fake: &Fake) -> String {
+        let (_, push) = fake.pushed();
         let url = push["CallBackURL"].as_str().unwrap();
         url.replace("http://PUBLIC", &self.app.public)
     }
@@ -299,7 +299,7 @@ payments:
         .await;
     }
 
-    async fn close(self) {
+    pub async fn close(self) {
         let mut client = self.app.pool.get().await.unwrap();
         assert_eq!(list_faults(&mut client).await.unwrap(), []);
         drop(client);
@@ -309,7 +309,7 @@ payments:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prompt_leaves_after_the_turn_and_its_success_is_told_twice_and_counted_once() {
-    let till = Till::open().await;
+    let (till, fake) = Till::open().await;
     let reservation = till.hold(1).await;
     let client = till.app.pool.get().await.unwrap();
     let asking = Ask {
@@ -338,12 +338,12 @@ async fn a_prompt_leaves_after_the_turn_and_its_success_is_told_twice_and_counte
     assert!((2.9..3.1).contains(&waits), "{waits}");
     till.pass(&reservation, "true").await;
     till.until_attempt(&reservation, "pending").await;
-    let (id, push) = till.fake.pushed();
+    let (id, push) = fake.pushed();
     assert_eq!(push["Amount"], json!(9000));
     assert_eq!(push["AccountReference"], json!(reservation.code.digits()));
     for _ in 0..2 {
         let (status, body) = till
-            .post(&till.result_url(), &success(&id, &push, "NLJ7RT61SV"))
+            .post(&till.result_url(&fake), &success(&id, &push, "NLJ7RT61SV"))
             .await;
         assert_eq!(
             (status, body.as_str()),
@@ -374,8 +374,8 @@ async fn a_prompt_leaves_after_the_turn_and_its_success_is_told_twice_and_counte
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_that_never_comes_is_asked_for_and_unknown_is_not_failed() {
-    let till = Till::open().await;
-    till.fake.says(|script| {
+    let (till, fake) = Till::open().await;
+    fake.says(|script| {
         let processed = json!({"errorCode": "500.001.1001", "errorMessage": "The transaction is being processed"});
         script.queries = vec![processed, json!({"errorCode": "500.003.02", "errorMessage": "System is busy"}), json!("1037"), json!("0")];
     });
@@ -404,20 +404,20 @@ async fn a_callback_that_never_comes_is_asked_for_and_unknown_is_not_failed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_before_the_answer_to_its_push_is_matched() {
-    let till = Till::open().await;
+    let (till, fake) = Till::open().await;
     // The fake posts to the URL in the push, which names a host that is not there; a proxy of its own leads to us.
     let reservation = till.hold(1).await;
-    till.fake.says(|script| script.early = false);
+    fake.says(|script| script.early = false);
     till.ask(&reservation).await;
     till.until_attempt(&reservation, "pending").await;
-    let (id, push) = till.fake.pushed();
+    let (id, push) = fake.pushed();
     // As if the answer had not been stored: only the secret in the URL tells the attempt.
     let client = till.app.pool.get().await.unwrap();
     client
         .execute("update payment_attempt set provider_id = null", &[])
         .await
         .unwrap();
-    till.post(&till.result_url(), &success(&id, &push, "EARLY1"))
+    till.post(&till.result_url(&fake), &success(&id, &push, "EARLY1"))
         .await;
     till.until(&reservation, Status::Confirmed).await;
     drop(client);
@@ -426,14 +426,14 @@ async fn a_callback_before_the_answer_to_its_push_is_matched() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forged_success_changes_nothing() {
-    let till = Till::open().await;
-    till.fake.says(|script| {
+    let (till, fake) = Till::open().await;
+    fake.says(|script| {
         script.queries = vec![json!({"errorCode": "500.001.1001", "errorMessage": "The transaction is being processed"})];
     });
     let reservation = till.hold(1).await;
     till.ask(&reservation).await;
     till.until_attempt(&reservation, "pending").await;
-    let (id, push) = till.fake.pushed();
+    let (id, push) = fake.pushed();
     // A stranger without the token, without the secret, with a guessed secret; then one who has them all.
     let guess = format!("{}/{}", till.url("result"), "0".repeat(32));
     for (url, status) in [
@@ -441,7 +441,7 @@ async fn a_forged_success_changes_nothing() {
         (format!("{}/not-hex!", till.url("result")), 404),
         (till.url("result"), 200),
         (guess, 200),
-        (till.result_url(), 200),
+        (till.result_url(&fake), 200),
     ] {
         assert_eq!(
             till.post(&url, &success(&id, &push, "FORGED")).await.0,
@@ -455,7 +455,7 @@ async fn a_forged_success_changes_nothing() {
         json!({"Body": {"stkCallback": {}}}),
         success(&id, &json!({"Amount": "x"}), "F"),
     ] {
-        assert_eq!(till.post(&till.result_url(), &odd).await.0, 200);
+        assert_eq!(till.post(&till.result_url(&fake), &odd).await.0, 200);
     }
     till.until_applied(7).await;
     let outcomes = till.outcomes().await;
@@ -481,7 +481,7 @@ async fn a_forged_success_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_failure_has_its_sentence_and_the_next_try_is_free() {
-    let till = Till::open().await;
+    let (till, fake) = Till::open().await;
     for (number, (code, words)) in (1..).zip([
         ("1", "Not enough money"),
         ("1032", "You did not pay"),
@@ -490,13 +490,16 @@ async fn each_failure_has_its_sentence_and_the_next_try_is_free() {
         ("1025", "could not be paid by phone"),
         ("SFC_IC0003", "could not be paid by phone"),
     ]) {
-        till.fake.says(|script| script.queries = vec![json!(code)]);
+        fake.says(|script| script.queries = vec![json!(code)]);
         let reservation = till.hold(number).await;
         till.ask(&reservation).await;
         till.until_attempt(&reservation, "pending").await;
-        let (id, _) = till.fake.pushed();
-        till.post(&till.result_url(), &failure(&id, code.parse().unwrap_or(9)))
-            .await;
+        let (id, _) = fake.pushed();
+        till.post(
+            &till.result_url(&fake),
+            &failure(&id, code.parse().unwrap_or(9)),
+        )
+        .await;
         // What may still be paid is waited for.
         let client = till.app.pool.get().await.unwrap();
         client
@@ -524,7 +527,7 @@ async fn each_failure_has_its_sentence_and_the_next_try_is_free() {
             "{texts}"
         );
         assert_eq!(till.status(&reservation).await, Status::Paying);
-        till.fake.says(|script| script.queries = vec![]);
+        fake.says(|script| script.queries = vec![]);
         assert!(matches!(till.ask(&reservation).await, Asked::Asked(..)));
         till.until_attempt(&reservation, "pending").await;
         till.pass(&reservation, "status = 'pending'").await;
@@ -543,43 +546,42 @@ async fn each_failure_has_its_sentence_and_the_next_try_is_free() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_that_cannot_be_sent_is_repeated_and_a_lost_answer_is_not() {
-    let till = Till::open().await;
+    let (till, fake) = Till::open().await;
     let reservation = till.hold(1).await;
     let busy = json!({"errorCode": "500.003.02", "errorMessage": "Spike Arrest Violation"});
-    till.fake.says(|script| script.pushes = vec![(500, busy)]);
+    fake.says(|script| script.pushes = vec![(500, busy)]);
     till.ask(&reservation).await;
     eventually("the refusal", async || {
         let sql = "select count(*) from payment_attempt where reason = '500.003.02'";
         (till.app.count(sql).await == 1).then_some(())
     })
     .await;
-    assert_eq!(till.fake.pushes(), 0);
+    assert_eq!(fake.pushes(), 0);
     // A token that another instance has ended is renewed, once.
-    till.fake.says(|script| script.tokens += 1);
+    fake.says(|script| script.tokens += 1);
     till.pass(&reservation, "true").await;
     till.until_attempt(&reservation, "pending").await;
-    assert_eq!(till.fake.pushes(), 1);
+    assert_eq!(fake.pushes(), 1);
     till.pass(&reservation, "true").await;
     till.until(&reservation, Status::Confirmed).await;
 
     // The answer is lost: nobody is prompted twice; the pay bill tells of the money.
     let reservation = till.hold(2).await;
-    till.fake
-        .says(|script| script.pushes = vec![(504, json!(null)), (504, json!(null))]);
+    fake.says(|script| script.pushes = vec![(504, json!(null)), (504, json!(null))]);
     till.ask(&reservation).await;
     till.until_attempt(&reservation, "pending").await;
     till.pass(&reservation, "true").await;
     let money = Till::by_hand("LOST1", reservation.code.digits(), "9000");
     till.post(&till.url("confirmation"), &money).await;
     till.until(&reservation, Status::Confirmed).await;
-    assert_eq!(till.fake.pushes(), 1);
+    assert_eq!(fake.pushes(), 1);
     till.until_attempt(&reservation, "paid").await;
     till.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
-    let till = Till::open().await;
+    let (till, _fake) = Till::open().await;
     let reservation = till.hold(1).await;
     let code = reservation.code.to_string();
     let valid = |reference: &str, amount: &str| Till::by_hand("V1", reference, amount);
@@ -626,8 +628,8 @@ async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_while_paying_frees_the_room_and_the_money_goes_back_by_reversal() {
-    let till = Till::open().await;
-    till.fake.says(|script| {
+    let (till, fake) = Till::open().await;
+    fake.says(|script| {
         script.queries = vec![json!({"errorCode": "500.001.1001", "errorMessage": "The transaction is being processed"})];
     });
     let reservation = till.hold(1).await;
@@ -647,9 +649,9 @@ async fn cancelling_while_paying_frees_the_room_and_the_money_goes_back_by_rever
         Cancelled::Done(_)
     ));
     drop(client);
-    till.fake.says(|script| script.queries = vec![]);
-    let (id, push) = till.fake.pushed();
-    till.post(&till.result_url(), &success(&id, &push, "LATE1"))
+    fake.says(|script| script.queries = vec![]);
+    let (id, push) = fake.pushed();
+    till.post(&till.result_url(&fake), &success(&id, &push, "LATE1"))
         .await;
     till.until(&reservation, Status::RefundDue).await;
     assert_eq!(
@@ -669,7 +671,7 @@ async fn cancelling_while_paying_frees_the_room_and_the_money_goes_back_by_rever
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_kept_before_a_crash_is_applied_after_it() {
-    let till = Till::open().await;
+    let (till, _fake) = Till::open().await;
     let reservation = till.hold(1).await;
     // Kept and acknowledged by a process that died before it could do more.
     let body = Till::by_hand("CRASH1", reservation.code.digits(), "9000").to_string();
@@ -679,4 +681,80 @@ async fn what_was_kept_before_a_crash_is_applied_after_it() {
     drop(client);
     till.until(&reservation, Status::Confirmed).await;
     till.close().await;
+}
+
+/// From the menu to the SMS, with payers who pay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_pays_a_part_by_phone_and_may_pay_on_arrival_where_the_lodge_says_so() {
+    let app = TestApp::start_at(Clock::System, "payments: { sandbox: true }\n");
+    let lodge = Lodge {
+        pay: "prepay",
+        ..Lodge::default()
+    };
+    let property = lodge.insert(&app.pool).await;
+    let client = app.pool.get().await.unwrap();
+    let terms =
+        "update property set deposit_percent = 20, pay_at_lodge_too = true where property_id = $1";
+    client.execute(terms, &[&property]).await.unwrap();
+    drop(client);
+    let hold = async |number| {
+        let wish = Wish::new(property, stay(3, 2), number);
+        let Reserved::Made(held) = wish.reserve(&app.pool).await else {
+            panic!("not held");
+        };
+        held
+    };
+
+    let paying = hold(1).await;
+    let caller = paying.msisdn.as_str();
+    let session = session_id();
+    let shown = app.dialogue(&session, caller, &["3", "1"]).await;
+    let code = paying.code.to_string();
+    assert!(
+        shown.starts_with(&format!("CON {code}: Lake View\nHeld ")),
+        "{shown}"
+    );
+    for line in [
+        "1 Pay all now KES 9,000",
+        "2 Pay part now KES 1,800",
+        "3 Pay at lodge KES 9,000",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    let asked = app.call(&session, caller, "3*1*2").await;
+    assert!(
+        asked.starts_with("END Check your phone: enter your PIN to pay KES 1,800"),
+        "{asked}"
+    );
+    assert_eq!(app.call(&session, caller, "3*1*2").await, asked);
+    assert_eq!(app.count("select count(*) from payment_attempt").await, 1);
+    let again = app.dialogue(&session_id(), caller, &["3", "1"]).await;
+    assert!(
+        again.starts_with(&format!(
+            "END We are checking your payment for {code}. Do not pay twice."
+        )),
+        "{again}"
+    );
+    let told = app.sms(caller, 2).await;
+    let told = told.iter().find(|sms| sms["kind"] == "confirmed").unwrap();
+    let text = told["text"].as_str().unwrap();
+    assert!(
+        text.starts_with(&format!("BOOKED {code}.")) && text.contains("Paid KES 1,800 (SBX"),
+        "{text}"
+    );
+
+    let arriving = hold(2).await;
+    let caller = arriving.msisdn.as_str();
+    let shown = app.dialogue(&session_id(), caller, &["3", "1", "3"]).await;
+    assert!(
+        shown.starts_with(&format!("END BOOKED {}.", arriving.code)),
+        "{shown}"
+    );
+    let shown = app.dialogue(&session_id(), caller, &["2", "1"]).await;
+    assert!(shown.contains("KES 9,000, pay at lodge"), "{shown}");
+
+    let mut client = app.pool.get().await.unwrap();
+    assert_eq!(list_faults(&mut client).await.unwrap(), []);
+    drop(client);
+    app.stop().await;
 }
