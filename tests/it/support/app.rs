@@ -12,9 +12,9 @@ use reserveflow::service::{self, Service, StoreUrls};
 use reserveflow::ussd::AGGREGATORS;
 use serde_json::Value;
 
-use super::background;
 use super::postgres::{sample_database, sample_database_of};
 use super::stores::stores;
+use super::{background, detach};
 
 pub const CONFIG: &str = "\
 care_phone: \"+254709000000\"
@@ -217,6 +217,15 @@ impl TestApp {
             .await
             .unwrap()
             .get(0)
+    }
+}
+
+impl Drop for TestApp {
+    /// Its connections are wanted by the tests that come after.
+    fn drop(&mut self) {
+        if let Some(service) = self.service.take() {
+            detach(service.stop());
+        }
     }
 }
 

@@ -13,13 +13,20 @@ use std::sync::LazyLock;
 use tokio::runtime::Runtime;
 
 /// Servers and services outlive the test that starts them: they run here, not on the test's own runtime.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+});
+
+/// Runs there what nobody waits for.
+pub fn detach(work: impl Future<Output = ()> + Send + 'static) {
+    RUNTIME.spawn(work);
+}
+
+/// What work there comes to.
 pub fn background<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    });
     let (done, result) = std::sync::mpsc::channel();
     RUNTIME.spawn(async move { done.send(work.await) });
     result.recv().unwrap()
