@@ -27,7 +27,7 @@
 //! - [`session`]: where they meet: turns, actions, the store (Redis, or memory while it is away), live menus, inbound SMS.
 //! - [`breaker`]: when a store is not asked any more, and when again. [`spool`]: what is reported meanwhile.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
-//! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus.
+//! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus, erasures.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
 //! - [`embedded`]: the private Postgres and Redis of the demo and the tests.

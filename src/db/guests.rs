@@ -149,33 +149,6 @@ pub async fn remember(
     Ok(())
 }
 
-/// Keeps that `msisdn` wants no SMS but answers; the first time counts.
-///
-/// # Errors
-/// [`DbError`].
-pub async fn opt_out(client: &impl GenericClient, msisdn: &Msisdn) -> Result<(), DbError> {
-    let statement = client
-        .prepare_cached(
-            "insert into guest (msisdn, opted_out_at) values ($1, now())
-             on conflict (msisdn) do update set opted_out_at = coalesce(guest.opted_out_at, now())",
-        )
-        .await?;
-    client.execute(&statement, &[&msisdn.as_str()]).await?;
-    Ok(())
-}
-
-/// Takes an opt-out back.
-///
-/// # Errors
-/// [`DbError`].
-pub async fn opt_in(client: &impl GenericClient, msisdn: &Msisdn) -> Result<(), DbError> {
-    let statement = client
-        .prepare_cached("update guest set opted_out_at = null where msisdn = $1")
-        .await?;
-    client.execute(&statement, &[&msisdn.as_str()]).await?;
-    Ok(())
-}
-
 fn from_row(row: &Row) -> Result<Guest, DbError> {
     Ok(Guest {
         language: row.try_get("language")?,

@@ -15,7 +15,9 @@ use crate::phone::Msisdn;
 pub mod audit;
 pub mod call_backs;
 pub mod change;
+pub mod consents;
 pub mod effect;
+pub mod erasures;
 pub mod guests;
 pub mod holds;
 pub mod hosts;
@@ -36,6 +38,7 @@ pub mod reservations;
 pub mod reserve;
 pub mod search;
 pub mod session_ends;
+pub mod sms_sessions;
 mod unnamed;
 
 /// What a statement can fail with, told apart by what the caller does next.

@@ -415,6 +415,26 @@ pub async fn apply_reports(client: &impl GenericClient) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Whether a subscriber's message was kept before.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn has_inbound(
+    client: &impl GenericClient,
+    provider: &str,
+    provider_id: &str,
+) -> Result<bool, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select exists (select from inbound_sms where provider = $1 and provider_id = $2) as seen",
+        )
+        .await?;
+    let row = client
+        .query_one(&statement, &[&provider, &storable(provider_id)])
+        .await?;
+    Ok(row.try_get("seen")?)
+}
+
 /// Keeps a subscriber's message. `false`: seen before.
 ///
 /// # Errors

@@ -59,3 +59,24 @@ pub async fn was_sent(
         .await?
         .try_get("sent")?)
 }
+
+/// How many messages without a reservation were written for this number in the time just past.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn count(
+    client: &impl GenericClient,
+    msisdn: &Msisdn,
+    within: Duration,
+) -> Result<i64, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select count(*) as written from outbox
+             where msisdn = $1 and reservation_id is null and created_at > now() - make_interval(secs => $2)",
+        )
+        .await?;
+    Ok(client
+        .query_one(&statement, &[&msisdn.as_str(), &within.as_secs_f64()])
+        .await?
+        .try_get("written")?)
+}

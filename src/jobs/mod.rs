@@ -1,6 +1,7 @@
 //! Background jobs: each is one loop that is safe to run on every instance at once, and ends when told to.
 
 pub mod audit;
+pub mod erasures;
 pub mod holds;
 pub mod menus;
 pub mod outbox;

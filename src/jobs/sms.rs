@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::app::App;
 use crate::db::DbError;
 use crate::db::outbox::{self, Unreported};
+use crate::db::sms_sessions;
 use crate::phone::Msisdn;
 use crate::sms::http::exchange;
 use crate::sms::{self, Account, Asked, DeliveryReport, Provider};
@@ -73,6 +74,7 @@ pub async fn sweep(pool: &deadpool_postgres::Pool) -> Result<(), DbError> {
         metrics::counter!("sms_unconfirmed_total").increment(unconfirmed);
     }
     outbox::drop_reports(&client, REPORT_KEPT).await?;
+    sms_sessions::drop_old(&client).await?;
     Ok(())
 }
 

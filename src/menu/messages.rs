@@ -46,6 +46,13 @@ pub enum Message {
     CancelTooLate,
     CancelUnknown,
     Help,
+    HelpStopped,
+    OwedAtLodge,
+    MoneyChecked,
+    OwedNow,
+    LanguageSet,
+    WhichLanguage,
+    Erasing,
     Stopped,
     Started,
     OffersHead,
@@ -95,7 +102,7 @@ const PAY_WORDS: usize = 15;
 const WAY: usize = 17;
 
 impl Message {
-    pub(super) const ALL: [Declared; 63] = [
+    pub(super) const ALL: [Declared; 70] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -170,6 +177,13 @@ impl Message {
         ),
         (Message::CancelUnknown, "cancel_unknown", None, SMS),
         (Message::Help, "help", None, SMS),
+        (Message::HelpStopped, "help_stopped", None, SMS),
+        (Message::OwedAtLodge, "owed_at_lodge", Some("booking"), SMS),
+        (Message::MoneyChecked, "money_checked", Some("booking"), SMS),
+        (Message::OwedNow, "owed_now", Some("booking"), SMS),
+        (Message::LanguageSet, "language_set", None, SMS),
+        (Message::WhichLanguage, "which_language", None, SMS),
+        (Message::Erasing, "erasing", None, SMS),
         (Message::Stopped, "stopped", None, SMS),
         (Message::Started, "started", None, SMS),
         (Message::OffersHead, "offers_head", Some("booking"), LINE),

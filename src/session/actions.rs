@@ -147,6 +147,17 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
     }
 }
 
+/// Whether the guest hears of this end by an SMS of its own.
+pub fn is_texted(action: &Action, outcome: &str) -> bool {
+    matches!(
+        (action.name, outcome),
+        ("reserve", "confirmed" | "held")
+            | ("cancel", "cancelled" | "cancelled_late")
+            | ("change_days" | "pay", "changed" | "confirmed")
+            | ("text_offers", "done")
+    )
+}
+
 impl Work<'_> {
     pub(super) fn language(&self) -> &Language {
         self.menu.language(&self.state.language)

@@ -1,16 +1,20 @@
 //! Answers, one after the other, and the actions that they run: never an effect for an answer that was not given to a
 //! screen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::app::App;
+use crate::country::Country;
 use crate::db::effect::Turn;
 use crate::db::patience::{EXTRA_MAX, within};
 use crate::menu::door::Door;
 use crate::menu::flow::RUNS_MAX;
 use crate::menu::step::{State, Step, World};
 use crate::menu::value::Type;
+use crate::phone::Msisdn;
 use crate::session::actions::{self, Work};
 use crate::session::error::TurnError;
 use crate::session::menus::Spoken;
@@ -104,36 +108,68 @@ impl Session {
         turn: &Turn,
         spoken: &Spoken,
     ) -> Result<(), TurnError> {
-        let typed: String = input.chars().take(INPUT_CHARS_MAX).collect();
-        let reader = self
-            .app
-            .reader(spoken.menu(), &state.language, self.country);
-        let world = World {
-            given: &spoken.given,
-            reader: &reader,
+        let answering = Answering {
+            app: &self.app,
+            country: self.country,
+            msisdn: &self.call.msisdn,
+            channel: "ussd",
+            turn,
+            spoken,
             door: self.door(),
+            until: self.until,
+            unfinished: self.unfinished,
         };
-        let mut step = spoken.menu().answer(state, &typed, &world);
+        answering.step(state, input).await.map(|_| ())
+    }
+}
+
+/// Who answers, at which door and in which turn.
+pub(super) struct Answering<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) country: &'static Country,
+    pub(super) msisdn: &'a Msisdn,
+    pub(super) channel: &'static str,
+    pub(super) turn: &'a Turn,
+    pub(super) spoken: &'a Spoken,
+    pub(super) door: &'a Door,
+    /// When nobody waits for the outcome any more.
+    pub(super) until: Instant,
+    /// An earlier try may have had its effect.
+    pub(super) unfinished: bool,
+}
+
+impl Answering<'_> {
+    /// One answer and the actions that it runs. Whether one of them has told the guest by SMS what came of it.
+    pub(super) async fn step(&self, state: &mut State, input: &str) -> Result<bool, TurnError> {
+        let menu = self.spoken.menu();
+        let typed: String = input.chars().take(INPUT_CHARS_MAX).collect();
+        let reader = self.app.reader(menu, &state.language, self.country);
+        let world = World {
+            given: &self.spoken.given,
+            reader: &reader,
+            door: self.door,
+        };
+        let mut texted = false;
+        let mut step = menu.answer(state, &typed, &world);
         for _ in 0..RUNS_MAX {
             let Step::Run(action) = step else {
-                return Ok(());
+                break;
             };
             let work = Work {
-                app: &self.app,
-                menu: spoken.menu(),
+                app: self.app,
+                menu,
                 country: self.country,
-                msisdn: &self.call.msisdn,
-                turn,
-                channel: "ussd",
+                msisdn: self.msisdn,
+                turn: self.turn,
+                channel: self.channel,
                 until: self.until,
                 unfinished: self.unfinished,
                 state: &*state,
             };
             let done = Box::pin(actions::run(action, &work)).await?;
-            step = spoken
-                .menu()
-                .resume(state, done.outcome, done.binds, &world);
+            texted |= actions::is_texted(action, done.outcome);
+            step = menu.resume(state, done.outcome, done.binds, &world);
         }
-        Ok(())
+        Ok(texted)
     }
 }

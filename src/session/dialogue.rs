@@ -218,22 +218,8 @@ impl Session {
             })),
             (None, true) => Draft::Keep,
         };
-        let mut memory = Memory {
-            language: Some(state.language.clone()),
-            ..Memory::default()
-        };
         // Not before there is a draft to go on from: a dialogue that is gone through again must find what it found.
-        if draft != Draft::Keep {
-            let text = |name: &str, field: Option<&str>| {
-                let value = state.values.get(name)?;
-                let text = field
-                    .map_or(Some(value), |field| value.field(field))?
-                    .as_text()?;
-                Some(text.to_owned())
-            };
-            memory.name = text("name", None).filter(|_| !state.values.contains_key("friend"));
-            memory.places = text("place", Some("id")).into_iter().collect();
-        }
+        let mut memory = Memory::of(&state, draft != Draft::Keep);
         memory.draft = draft;
         Worked {
             dialogue: Dialogue {

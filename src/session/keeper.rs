@@ -38,6 +38,25 @@ pub struct Memory {
     pub draft: Draft,
 }
 
+impl Memory {
+    /// What a dialogue tells of its caller; `with_stay`: also name and place.
+    pub fn of(state: &State, with_stay: bool) -> Memory {
+        let text = |name: &str, field: Option<&str>| {
+            let value = state.values.get(name).filter(|_| with_stay)?;
+            let text = field
+                .map_or(Some(value), |field| value.field(field))?
+                .as_text()?;
+            Some(text.to_owned())
+        };
+        Memory {
+            language: Some(state.language.clone()),
+            name: text("name", None).filter(|_| !state.values.contains_key("friend")),
+            places: text("place", Some("id")).into_iter().collect(),
+            draft: Draft::Keep,
+        }
+    }
+}
+
 /// What becomes of the offer to go on.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub enum Draft {

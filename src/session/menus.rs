@@ -9,6 +9,7 @@ use moka::future::Cache;
 use serde::Serialize;
 
 use crate::books::Books;
+use crate::db::sms_sessions::DIALOGUE_TTL;
 use crate::db::{DbError, guests};
 use crate::menu::door::Door;
 use crate::menu::files::{MenuError, Sources, Version};
@@ -17,8 +18,9 @@ use crate::menu::{Menu, Menus};
 use crate::session::store::SESSION_TTL;
 
 /// How long a version is kept after it was last in use: nobody can be in it any more, or come back to it by a draft.
-pub const KEPT: Duration =
-    Duration::from_secs(2 * (SESSION_TTL.as_secs() + guests::DRAFT_AGE_MAX.as_secs()));
+pub const KEPT: Duration = Duration::from_secs(
+    DIALOGUE_TTL.as_secs() + SESSION_TTL.as_secs() + guests::DRAFT_AGE_MAX.as_secs(),
+);
 /// The most earlier versions in memory; one more is read from the database again.
 const EARLIER_MAX: u64 = 16;
 

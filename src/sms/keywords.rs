@@ -6,8 +6,19 @@ use crate::booking::code::Code;
 /// An inbound SMS, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
+    /// `BOOK NAKURU FRI 2`: look for a room, with what is known already behind the word.
+    Book(String),
+    /// `LEO NAKURU`: the same with the day before all else.
+    Day {
+        /// The word as typed.
+        day: String,
+        /// What is known besides.
+        rest: String,
+    },
     /// `CODE`: send my booking codes again.
     Code,
+    /// `PAID`: what do I owe, what is paid.
+    Paid,
     /// `CANCEL 4821-7736`: give this booking up. `None`: no code, or a mistyped one.
     Cancel(Option<Code>),
     /// `HELP`: who is this, what does it cost, whom do I call.
@@ -18,7 +29,11 @@ pub enum Command {
     Start,
     /// What only hosts can ask for.
     Host(HostCommand),
-    /// Anything else.
+    /// `DELETE`: forget me.
+    Delete,
+    /// `LANG KISWAHILI`: speak this language to me.
+    Language(String),
+    /// Anything else: an answer, if something was asked.
     Unknown,
 }
 
@@ -41,7 +56,10 @@ impl Command {
     /// The word in metrics.
     pub fn word(&self) -> &'static str {
         match self {
+            Command::Book(_) => "book",
+            Command::Day { .. } => "day",
             Command::Code => "code",
+            Command::Paid => "paid",
             Command::Cancel(_) => "cancel",
             Command::Help => "help",
             Command::Stop => "stop",
@@ -51,7 +69,25 @@ impl Command {
             Command::Host(HostCommand::CheckIn(_)) => "check_in",
             Command::Host(HostCommand::Close) => "close",
             Command::Host(HostCommand::Open) => "open",
+            Command::Delete => "delete",
+            Command::Language(_) => "language",
             Command::Unknown => "unknown",
+        }
+    }
+
+    /// What it asks for when a host sends it: the word for a day and nothing else asks who comes.
+    pub fn of_host(&self) -> Option<HostCommand> {
+        match self {
+            Command::Host(command) => Some(command.clone()),
+            Command::Day { day, rest } if rest.is_empty() => {
+                match day.to_ascii_uppercase().as_str() {
+                    "TOMORROW" | "KESHO" | "DEMAIN" | "ENKYA" | "GOBE" => {
+                        Some(HostCommand::Tomorrow)
+                    }
+                    _ => Some(HostCommand::Today),
+                }
+            }
+            _ => None,
         }
     }
 }
@@ -64,17 +100,30 @@ pub fn parse(text: &str) -> Command {
         .find(|c: char| !c.is_alphabetic())
         .unwrap_or(text.len());
     let (word, rest) = text.split_at(word_end);
+    let after = || rest.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
     match word.to_ascii_uppercase().as_str() {
+        "BOOK" | "ROOM" | "WEKA" | "CHUMBA" | "RESERVER" | "CHAMBRE" | "EKISENGE" | "ICYUMBA"
+        | "DAKI" | "YARA" => Command::Book(after()),
+        "LEO" | "KESHO" | "TODAY" | "TONIGHT" | "TOMORROW" | "DEMAIN" | "LEERO" | "ENKYA"
+        | "YAU" | "GOBE" => Command::Day {
+            day: word.to_owned(),
+            rest: after(),
+        },
         "CODE" => Command::Code,
-        "CANCEL" | "GHAIRI" => Command::Cancel(find_code(rest)),
-        "HELP" | "MSAADA" | "AIDE" => Command::Help,
+        "PAID" | "NIMELIPA" | "PAYE" => Command::Paid,
+        "CANCEL" | "GHAIRI" | "FUTA" | "ANNULER" => Command::Cancel(find_code(rest)),
+        "HELP" | "MSAADA" | "AIDE" | "OBUYAMBI" | "UBUFASHA" | "TAIMAKO" | "IRANLOWO" => {
+            Command::Help
+        }
         "STOP" | "ACHA" | "SIMAMA" | "ARRET" => Command::Stop,
         "START" => Command::Start,
-        "TODAY" | "LEO" => Command::Host(HostCommand::Today),
-        "TOMORROW" | "KESHO" | "DEMAIN" => Command::Host(HostCommand::Tomorrow),
         "IN" | "INGIA" => Command::Host(HostCommand::CheckIn(find_code(rest))),
         "CLOSE" | "FUNGA" | "FERMER" => Command::Host(HostCommand::Close),
         "OPEN" | "FUNGUA" | "OUVRIR" => Command::Host(HostCommand::Open),
+        "DELETE" | "EFFACER" => Command::Delete,
+        "LANG" | "LANGUAGE" | "LUGHA" | "LANGUE" | "OLULIMI" | "URURIMI" | "HARSHE" | "EDE" => {
+            Command::Language(after())
+        }
         _ => Command::Unknown,
     }
 }
@@ -109,8 +158,6 @@ mod tests {
     fn the_first_word_decides() {
         for (text, command) in [
             ("CODE", Command::Code),
-            ("Leo", Command::Host(HostCommand::Today)),
-            ("tomorrow?", Command::Host(HostCommand::Tomorrow)),
             ("IN", Command::Host(HostCommand::CheckIn(None))),
             ("funga leo", Command::Host(HostCommand::Close)),
             ("OPEN.", Command::Host(HostCommand::Open)),
@@ -130,6 +177,32 @@ mod tests {
             ("Arrêt", Command::Stop),
             ("ARRET", Command::Stop),
             ("start", Command::Start),
+            ("Book Nakuru fri 2", Command::Book("Nakuru fri 2".into())),
+            (
+                "BOOK: Fort Portal, kesho.",
+                Command::Book("Fort Portal, kesho".into()),
+            ),
+            ("weka", Command::Book(String::new())),
+            ("Réserver Kigali", Command::Book("Kigali".into())),
+            (
+                "LEO Nakuru",
+                Command::Day {
+                    day: "LEO".into(),
+                    rest: "Nakuru".into(),
+                },
+            ),
+            (
+                "kesho",
+                Command::Day {
+                    day: "kesho".into(),
+                    rest: String::new(),
+                },
+            ),
+            ("paid", Command::Paid),
+            ("Payé?", Command::Paid),
+            ("DELETE me", Command::Delete),
+            ("lang", Command::Language(String::new())),
+            ("Lugha Kiswahili", Command::Language("Kiswahili".into())),
             ("cancel", Command::Cancel(None)),
             ("GHAIRI", Command::Cancel(None)),
             ("CANCEL 12", Command::Cancel(None)),
@@ -143,6 +216,20 @@ mod tests {
             ("ሰላም", Command::Unknown),
         ] {
             assert_eq!(parse(text), command, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_alone_asks_a_host_s_question() {
+        for (text, asked) in [
+            ("Leo", Some(HostCommand::Today)),
+            ("tomorrow?", Some(HostCommand::Tomorrow)),
+            ("gobe", Some(HostCommand::Tomorrow)),
+            ("CLOSE", Some(HostCommand::Close)),
+            ("LEO Nakuru", None),
+            ("CODE", None),
+        ] {
+            assert_eq!(parse(text).of_host(), asked, "{text}");
         }
     }
 

@@ -1,19 +1,23 @@
 //! `/sms/{provider}/{token}/{door}`: what subscribers write and what became of our messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{KEEP_MAX, body, is_authentic, not_kept, put, read, send};
 use crate::app::App;
+use crate::db::DbError;
+use crate::db::consents::{self, Consent};
 use crate::db::patience::within;
-use crate::db::{DbError, guests};
 use crate::session;
 use crate::sms::{self, Account, BadSms, DeliveryReport, Door, Event, Provider, Webhook};
 use crate::spool::Report;
 use crate::ussd::Rendered;
 
+/// How long a message may take, with what it books: providers give up after 5 s. A report takes [`KEEP_MAX`].
+const ANSWER_MAX: Duration = Duration::from_millis(4_500);
 /// The most events that one webhook may carry. Providers batch some dozens.
 const EVENTS_MAX: usize = 1000;
 
@@ -78,7 +82,11 @@ async fn keep(app: &Arc<App>, provider: &'static dyn Provider, events: &[Event])
     let mut kept = 0;
     let mut away = app.spool.as_ref().is_some_and(|spool| !spool.is_empty());
     while let Some(event) = events.get(kept).filter(|_| !away) {
-        let taken = within(&app.postgres, KEEP_MAX, take(app, provider.name(), event));
+        let limit = match event {
+            Event::Inbound(_) => ANSWER_MAX,
+            _ => KEEP_MAX,
+        };
+        let taken = within(&app.postgres, limit, take(app, provider.name(), event));
         match taken.await {
             Ok(()) => kept += 1,
             Err(error) => {
@@ -132,7 +140,16 @@ pub async fn take(app: &Arc<App>, provider: &str, event: &Event) -> Result<(), D
             );
             app.books.record_report(provider, &report).await
         }
-        Event::OptOut(opt_out) => guests::opt_out(&app.pool.get().await?, &opt_out.msisdn).await,
+        Event::OptOut(opt_out) => {
+            let consent = Consent {
+                msisdn: &opt_out.msisdn,
+                given: false,
+                channel: &format!("sms:{provider}"),
+                text_version: &app.menus.current().version,
+            };
+            consents::record(&app.pool.get().await?, &consent).await?;
+            Ok(())
+        }
         Event::Subscription(subscription) => {
             tracing::info!(
                 provider,

@@ -1,9 +1,11 @@
 //! What is remembered of a number.
 
 use reserveflow::db::call_backs::insert_call_back;
+use reserveflow::db::consents::{self, Consent};
 use reserveflow::db::effect::Turn;
-use reserveflow::db::guests::{Caller, Remembered, find, find_callers, opt_in, opt_out, remember};
+use reserveflow::db::guests::{Caller, Remembered, find, find_callers, remember};
 use reserveflow::db::session_ends::{SessionEndRow, insert_session_end};
+use reserveflow::menu::files::Version;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 
@@ -60,13 +62,21 @@ async fn a_number_is_remembered_with_its_last_three_places() {
     )
     .await
     .unwrap();
-    opt_out(&client, &asha).await.unwrap();
+    let version = Version::named("1");
+    let consent = |given| Consent {
+        msisdn: &asha,
+        given,
+        channel: "sms:kannel",
+        text_version: &version,
+    };
+    assert!(consents::record(&client, &consent(false)).await.unwrap());
+    assert!(!consents::record(&client, &consent(false)).await.unwrap());
     let guest = find(&client, &asha).await.unwrap().unwrap();
     assert_eq!(guest.recent_places, ["nyeri", "thika", "nakuru"]);
     assert_eq!(guest.language.as_deref(), language);
     assert_eq!(guest.name.as_deref(), name);
     assert!(guest.opted_out_at.is_some());
-    opt_in(&client, &asha).await.unwrap();
+    assert!(consents::record(&client, &consent(true)).await.unwrap());
     let callers = find_callers(&client, &both).await.unwrap();
     let guests: Vec<_> = callers
         .into_iter()

@@ -37,6 +37,7 @@ mod payments;
 mod repeats;
 mod rush;
 mod simulator;
+mod sms_door;
 mod sms_outbox;
 mod sms_routes;
 mod sms_webhooks;

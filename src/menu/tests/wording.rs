@@ -16,7 +16,7 @@ const OPTION_SEPTETS_MAX: usize = 40;
 /// Written in capitals: what is read out or typed as it stands.
 const CAPITALS: &[&str] = &[
     "BOOKED", "CHANGED", "OPEN", "CLOSE", "IN", "CODE", "PAID", "PIN", "SMS", "CANCEL", "GHAIRI",
-    "STOP", "ACHA", "START",
+    "STOP", "ACHA", "START", "BOOK", "WEKA", "LANG",
 ];
 /// Digits say it shorter, and in every language.
 const NUMBER_WORDS: &[&str] = &[
