@@ -108,7 +108,7 @@ pub enum Cancelled {
     NotFound,
 }
 
-/// Held and confirmed reservations made by or for this number that end `today` or later, the next first; at most
+/// Reservations that are held, being paid or confirmed, made by or for this number that end `today` or later, the next first; at most
 /// [`LIST_MAX`].
 ///
 /// # Errors
@@ -121,7 +121,7 @@ pub async fn list_live(
     let statement = client
         .prepare_cached(
             "select * from reservation_shown
-             where (msisdn = $1 or guest_msisdn = $1) and status in ('held', 'confirmed') and check_out >= $2
+             where (msisdn = $1 or guest_msisdn = $1) and status in ('held', 'paying', 'confirmed') and check_out >= $2
              order by check_in, reservation_id limit $3",
         )
         .await?;

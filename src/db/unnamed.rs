@@ -176,6 +176,7 @@ impl Asked {
             } else {
                 out.extend_from_slice(message);
                 self.is_started = true;
+                self.expected.push_back(Expected::Ready);
             }
         }
         self.partial = rest.to_vec();
@@ -441,9 +442,10 @@ mod tests {
         let ready = message(b'Z', &[b"I"]);
         let prepared = [message(b'1', &[]), ready.clone()].concat();
         // The statement is refused when it is parsed again: neither that nor anything after it is answered.
-        let refused = [message(b'E', &[b"SERROR\0\0"]), ready].concat();
+        let refused = [message(b'E', &[b"SERROR\0\0"]), ready.clone()].concat();
         let (mut answered, mut out) = (Answered::default(), Vec::new());
-        let written = [prepared, refused].concat();
+        let signed_in = ready.clone();
+        let written = [signed_in, prepared, refused].concat();
         answered.take(&written, &mut asked, &mut out);
         assert_eq!(out, written);
         assert_eq!(asked.expected, [Expected::Ready, Expected::Ready]);

@@ -1,5 +1,5 @@
 //! The contract of every mobile-money provider: a [`Prompt`] in, a [`Request`] out; its [`Answer`] in, what became of the
-//! prompt out; a callback in, [`Notice`]s out. Pure, one file per provider. [`exchange`](exchange::exchange) drives them all.
+//! prompt out; a callback in, [`Notice`]s out. Pure, one file per provider. [`exchange`] drives them all.
 //!
 //! A request that is accepted is no payment: the result comes by callback or by query, late, twice or never. So there are
 //! four things to hear of a prompt and they are kept apart: it is under way, money has moved, it has not moved and will

@@ -138,7 +138,7 @@ pub struct DeliveryReport {
     pub status: DeliveryStatus,
     /// The provider's word for a failure.
     pub reason: Option<String>,
-    /// [`Message::reference`], if the report names it.
+    /// [`Message::reference`](super::Message::reference), if the report names it.
     pub reference: Option<String>,
     /// The operator's own id, for questions to the operator.
     pub network_id: Option<String>,

@@ -2,6 +2,7 @@
 
 use super::gsm7::fold;
 use crate::booking::code::Code;
+use crate::letters::squash;
 
 /// An inbound SMS, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +102,7 @@ pub fn parse(text: &str) -> Command {
         .unwrap_or(text.len());
     let (word, rest) = text.split_at(word_end);
     let after = || rest.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
-    match word.to_ascii_uppercase().as_str() {
+    match squash(word).to_ascii_uppercase().as_str() {
         "BOOK" | "ROOM" | "WEKA" | "CHUMBA" | "RESERVER" | "CHAMBRE" | "EKISENGE" | "ICYUMBA"
         | "DAKI" | "YARA" => Command::Book(after()),
         "LEO" | "KESHO" | "TODAY" | "TONIGHT" | "TOMORROW" | "DEMAIN" | "LEERO" | "ENKYA"

@@ -274,6 +274,8 @@ impl<'a> Phone<'a> {
                 // So many guests do not find a room on one night.
                 _ if screen.text.contains("which night?") => ["2", "3"][self.at % 2],
                 Some((_, answer)) => answer,
+                // A short screen asks on its second page.
+                None if screen.text.contains("98 More") => "98",
                 None => panic!("{}: {screen:?}", self.wire.name),
             };
             screen = self.answer(answer).await;

@@ -57,7 +57,7 @@ async fn a_service_killed_between_commit_and_reply_has_booked_once() {
             return Some(screen);
         }
         assert!(
-            screen.contains("If your booking is made"),
+            screen.contains("If it is booked"),
             "{screen}\n{}",
             service.program.printed()
         );
@@ -107,7 +107,7 @@ async fn a_database_that_goes_away_with_its_answer_leaves_no_false_word() {
     app.dialogue(&session, MSISDN, &TO_CONFIRM).await;
     proxy.arm(&session, Mishap::CutForGood);
     let screen = app.call(&session, MSISDN, CONFIRMED).await;
-    assert!(screen.contains("If your booking is made"), "{screen}");
+    assert!(screen.contains("If it is booked"), "{screen}");
     let codes_made = codes(&tables, &session).await;
     assert_eq!(codes_made.len(), 1);
     proxy.set(Weather::Fair);

@@ -100,7 +100,7 @@ async fn call(service: &Served, session: &str, msisdn: &str, text: &str) -> Opti
     };
     let screen = response.text().await.ok()?;
     // The dead process holds the turn until its lease ends; who asks before that is told the truth.
-    (!screen.contains("If your booking is made")).then_some(Some(screen))
+    (!screen.contains("If it is booked")).then_some(Some(screen))
 }
 
 async fn serve(folder: &TempDir, database: &str, crash: Option<&str>) -> Served {

@@ -115,7 +115,7 @@ fn assert_honest(screen: &str) {
 
 /// The same, or what is told when it is not known yet.
 fn assert_honest_or_working(screen: &str) {
-    if !screen.contains("If your booking is made you get an SMS. No money was taken") {
+    if !screen.contains("If it is booked you get an SMS. No money was taken") {
         assert_honest(screen);
     }
 }

@@ -67,7 +67,14 @@ fn day_end(tokens: &[&str], from: usize, words: &Words<'_>) -> Option<usize> {
         .rev()
         .filter(|&to| to > from + 1 || whole)
         .filter(|&to| to == from + 1 || !whole || !is_number(tokens[to - 1]))
+        .filter(|&to| to == from + 1 || says_which(tokens[to - 1], words))
         .find(|&to| is_day(to))
+}
+
+/// Not a word that may stand in a day and tells nothing of it: `siku` belongs to the nights behind it.
+fn says_which(token: &str, words: &Words<'_>) -> bool {
+    let has_digit = token.bytes().any(|byte| byte.is_ascii_digit());
+    has_digit || (words.is_day)(token) || (words.is_day)(&format!("1 {token}"))
 }
 
 /// Too short for a day.

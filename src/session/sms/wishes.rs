@@ -4,10 +4,10 @@ use super::Answer;
 use crate::db::consents::{self, Consent};
 use crate::db::guests::{self, Remembered};
 use crate::db::{DbError, erasures};
+use crate::letters::squash;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
 use crate::session::keeper::Memory;
-use crate::sms::gsm7::fold;
 
 /// The fewest letters that stand for a language's own name: `swahili` for Kiswahili.
 const NAME_LETTERS_MIN: usize = 4;
@@ -87,8 +87,8 @@ fn find_language<'a>(
     mut languages: impl Iterator<Item = &'a Language> + Clone,
     named: &str,
 ) -> Option<&'a Language> {
-    let named = fold(named).trim().to_lowercase();
-    let name = |language: &Language| fold(&language.name).to_lowercase();
+    let named = squash(named);
+    let name = |language: &Language| squash(&language.name);
     languages
         .clone()
         .find(|language| language.code == named || name(language) == named)
