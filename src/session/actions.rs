@@ -134,17 +134,26 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
         }
         // The dialogue stays where it is: the same answer again may find room.
         Err(error) if error.is_crowded() => Err(TurnError::Database(error)),
-        Err(error) if action.outcome("unavailable").is_some() => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                action = action.name,
-                "an action could not be done"
-            );
-            metrics::counter!("actions_unavailable_total", "action" => action.name).increment(1);
-            Ok(done("unavailable"))
-        }
+        Err(error) if action.outcome("unavailable").is_some() => without(action, error),
         Err(error) => Err(TurnError::Database(error)),
     }
+}
+
+/// The end of an action that could not be done. What was done before it in the same turn stays as it is, and is not denied.
+///
+/// # Errors
+/// [`TurnError::Unknown`] where the action has no such end.
+pub fn without(action: &Action, error: DbError) -> Result<Done, TurnError> {
+    if action.outcome("unavailable").is_none() {
+        return Err(TurnError::Unknown(error));
+    }
+    tracing::warn!(
+        error = &error as &dyn std::error::Error,
+        action = action.name,
+        "an action could not be done"
+    );
+    metrics::counter!("actions_unavailable_total", "action" => action.name).increment(1);
+    Ok(done("unavailable"))
 }
 
 /// Whether the guest hears of this end by an SMS of its own.
@@ -470,11 +479,8 @@ impl Work<'_> {
                 Err(DbError::Unreachable(_)) if self.app.postgres.may_retry() => self
                     .try_reserve(&booking, &terms)
                     .await
-                    .map_err(|error| match error {
-                        // Whatever kept the second try from finding out: the first may have been made.
-                        DbError::Busy(source) => DbError::Unreachable(source),
-                        error => error,
-                    }),
+                    // Whatever kept the second try from finding out: the first may have been made.
+                    .map_err(|error| DbError::Unreachable(error.into())),
                 Err(DbError::Conflict(_)) if self.app.postgres.may_retry() => {
                     self.try_reserve(&booking, &terms).await
                 }

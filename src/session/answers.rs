@@ -52,15 +52,21 @@ impl Session {
         first: &Turn,
         spoken: &Spoken,
     ) -> Result<(), TurnError> {
+        let mut acted = false;
         for (answer, position) in answers.iter().zip(first.position..) {
             let turn = Turn {
                 position,
                 ..first.clone()
             };
-            if spoken.menu().commits(state, answer) && !self.has_made(&turn).await? {
+            let commits = spoken.menu().commits(state, answer);
+            if commits && !self.has_made(&turn).await? {
                 return Ok(());
             }
-            self.step(state, answer, &turn, spoken).await?;
+            match self.step(state, answer, &turn, spoken).await {
+                Err(TurnError::Database(error)) if acted => return Err(TurnError::Unknown(error)),
+                stepped => stepped?,
+            }
+            acted |= commits;
             let page = spoken.menu().page(state, &spoken.given, self.door());
             if !page.asks {
                 return Ok(());
@@ -149,7 +155,7 @@ impl Answering<'_> {
             reader: &reader,
             door: self.door,
         };
-        let mut texted = false;
+        let (mut texted, mut acted) = (false, false);
         let mut step = menu.answer(state, &typed, &world);
         for _ in 0..RUNS_MAX {
             let Step::Run(action) = step else {
@@ -166,8 +172,12 @@ impl Answering<'_> {
                 unfinished: self.unfinished,
                 state: &*state,
             };
-            let done = Box::pin(actions::run(action, &work)).await?;
+            let done = match Box::pin(actions::run(action, &work)).await {
+                Err(TurnError::Database(error)) if acted => actions::without(action, error)?,
+                done => done?,
+            };
             texted |= actions::is_texted(action, done.outcome);
+            acted |= action.commits;
             step = menu.resume(state, done.outcome, done.binds, &world);
         }
         Ok(texted)

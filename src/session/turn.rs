@@ -118,6 +118,16 @@ fn identity(said: &Said, request: String) -> Identity {
     }
 }
 
+/// Whether a dialogue must have been there before.
+fn goes_on(said: &Said) -> bool {
+    match said {
+        Said::Transcript(transcript) => !transcript.is_empty(),
+        Said::Dialled(_) => false,
+        Said::Answered { .. } => true,
+        Said::Either { ahead, .. } => ahead.is_none(),
+    }
+}
+
 fn failed(aggregator: &'static str, why: &'static str, error: &(dyn std::error::Error + 'static)) {
     metrics::counter!("turns_failed_total", "why" => why).increment(1);
     tracing::warn!(error, aggregator, why, "a turn failed");
@@ -187,9 +197,17 @@ impl Session {
         };
         crash_point!("turn:claimed");
         let store = &self.app.store;
+        let is_lost = dialogue.is_none() && goes_on(&self.call.said);
         let worked = match self.work(dialogue.map(|dialogue| *dialogue)).await {
             Ok(worked) => worked,
             Err(error) => {
+                let error = match error {
+                    // An earlier try may have booked: nobody may say that nothing was.
+                    TurnError::Database(error) if self.unfinished || is_lost => {
+                        TurnError::Unknown(error)
+                    }
+                    error => error,
+                };
                 store
                     .release(&self.key, token, matches!(error, TurnError::Unknown(_)))
                     .await;

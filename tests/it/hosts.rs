@@ -76,7 +76,10 @@ async fn guests_are_reminded_the_day_before_by_daylight_and_hosts_told_at_five_o
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_holds_a_room_is_reminded_to_pay_once_when_half_the_time_is_over() {
-    let app = TestApp::start_at(reserveflow::app::Clock::System, "payments: { sandbox: true }\n");
+    let app = TestApp::start_at(
+        reserveflow::app::Clock::System,
+        "payments: { sandbox: true }\n",
+    );
     let property = Lodge {
         pay: "prepay",
         ..Lodge::default()

@@ -12,6 +12,7 @@ use reserveflow::booking::reservation::Status;
 use reserveflow::db::effect::Cause;
 use reserveflow::db::payments::attempts::{Ask, Asked, Part, ask};
 use reserveflow::db::payments::ledger::list_faults;
+use reserveflow::db::pool::{PoolSettings, pool};
 use reserveflow::db::reservations::{Cancel, Cancelled, Reservation, cancel};
 use reserveflow::db::reserve::Reserved;
 use serde_json::{Value, json};
@@ -756,5 +757,57 @@ async fn a_guest_pays_a_part_by_phone_and_may_pay_on_arrival_where_the_lodge_say
     let mut client = app.pool.get().await.unwrap();
     assert_eq!(list_faults(&mut client).await.unwrap(), []);
     drop(client);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_turn_has_held_is_not_denied_by_what_fails_after_it() {
+    let more = "payments: { sandbox: true }\ndatabase: { pool: 1 }\n";
+    let app = TestApp::start_at(Clock::System, more);
+    let tables = pool(&app.database_url, &PoolSettings::default()).unwrap();
+    let lodge = Lodge {
+        pay: "prepay",
+        price: 1,
+        ..Lodge::default()
+    };
+    lodge.insert(&tables).await;
+    let (session, caller) = (session_id(), "+254711000077");
+    let to_confirm = ["1", "Nakuru", "2", "1", "1", "1", "Asha"];
+    let shown = app.dialogue(&session, caller, &to_confirm).await;
+    assert!(shown.contains("1 Yes, book"), "{shown}");
+
+    // The reservation waits for its nights; whoever asks for the only connection meanwhile gets it next, and keeps it.
+    let mut other = tables.get().await.unwrap();
+    let nights = other.transaction().await.unwrap();
+    let lock = "select from property_availability for update";
+    nights.batch_execute(lock).await.unwrap();
+    let text = format!("{}*1", to_confirm.join("*"));
+    let booking = async { app.call(&session, caller, &text).await };
+    let crowd = async {
+        let waits = "select count(*) from pg_stat_activity
+                     where datname = current_database() and wait_event_type = 'Lock'";
+        eventually("the reservation", async || {
+            let client = tables.get().await.unwrap();
+            let waiting: i64 = client.query_one(waits, &[]).await.unwrap().get(0);
+            (waiting > 0).then_some(())
+        })
+        .await;
+        let next = app.pool.get();
+        let mut next = std::pin::pin!(next);
+        assert!(futures_util::poll!(&mut next).is_pending());
+        nights.rollback().await.unwrap();
+        next.await.unwrap()
+    };
+    let (told, taken) = tokio::join!(booking, crowd);
+    drop(taken);
+    assert!(
+        told.contains("Your booking stays as it is") || told.contains("If it is booked"),
+        "{told}"
+    );
+    let held = "select count(*) from reservation where status = 'held'";
+    assert_eq!(app.count(held).await, 1);
+    assert_eq!(app.call(&session, caller, &text).await, told);
+    let shown = app.dialogue(&session_id(), caller, &["3", "1"]).await;
+    assert!(shown.contains("Held "), "{shown}");
     app.stop().await;
 }
