@@ -9,11 +9,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::DbError;
 use crate::phone::Msisdn;
-use crate::sms::gsm7::fold;
 use crate::sms::ids::IdForm;
 use crate::sms::{DeliveryReport, InboundSms, Part};
 
@@ -119,36 +117,6 @@ pub struct SentSms {
     pub status: String,
     /// What it is about.
     pub kind: String,
-}
-
-/// Writes a message to be sent, its text folded to GSM-7. `None`: this reservation has one of this kind to this number.
-///
-/// # Errors
-/// [`DbError`]
-pub async fn insert(
-    client: &impl GenericClient,
-    reservation_id: Option<Uuid>,
-    kind: &str,
-    msisdn: &Msisdn,
-    text: &str,
-    expires_at: DateTime<Utc>,
-) -> Result<Option<i64>, DbError> {
-    let statement = client
-        .prepare_cached(
-            "insert into outbox (reservation_id, kind, msisdn, text, expires_at)
-             values ($1, $2, $3, $4, $5)
-             on conflict (reservation_id, kind, msisdn, nth) where reservation_id is not null do nothing
-             returning outbox_id",
-        )
-        .await?;
-    let text = fold(text);
-    let row = client
-        .query_opt(
-            &statement,
-            &[&reservation_id, &kind, &msisdn.as_str(), &text, &expires_at],
-        )
-        .await?;
-    Ok(row.map(|row| row.get("outbox_id")))
 }
 
 /// Claims up to `limit` due rows for `lease`, guests' before hosts' before reminders, and gives up those past their end. A row whose lease ended unanswered

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Days, TimeDelta};
+use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono_tz::Tz;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -21,8 +22,8 @@ const BATCH_MAX: i64 = 100;
 const WAKING_HOURS: Range<i32> = 10..19;
 /// Row X-51 of the field requirements; a service that was away at five still tells it until nine.
 const DIGEST_HOURS: Range<i32> = 17..21;
-/// A digest is of no use after so long.
-const DIGEST_TTL: TimeDelta = TimeDelta::hours(12);
+/// What was not sent by then stays unsent, rather than wake somebody once a provider is back.
+const NIGHT: NaiveTime = NaiveTime::from_hms_opt(21, 0, 0).expect("is a time of day");
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
@@ -48,7 +49,8 @@ pub async fn remind(app: &App) -> Result<(), DbError> {
     let client = app.pool.get().await?;
     let now = app.clock.now();
     for stay in reminders::list_due_stays(&client, now, WAKING_HOURS, BATCH_MAX).await? {
-        for draft in notices::remind_stay(app, &stay) {
+        for mut draft in notices::remind_stay(app, &stay) {
+            draft.expires_at = tonight(now, stay.time_zone);
             reminders::insert_reminder(&client, &stay, &draft).await?;
         }
     }
@@ -66,7 +68,7 @@ pub async fn remind(app: &App) -> Result<(), DbError> {
             kind: "host_digest",
             msisdn: due.msisdn.clone(),
             text: host::arrivals(app, &client, &due, tomorrow, language).await?,
-            expires_at: now + DIGEST_TTL,
+            expires_at: tonight(now, due.time_zone),
         };
         let turn = Turn {
             door: "digest".to_owned(),
@@ -81,4 +83,11 @@ pub async fn remind(app: &App) -> Result<(), DbError> {
     }
     app.outbox.notify_one();
     Ok(())
+}
+
+/// When the night of `now`'s day begins; where clocks jump over it, `now`.
+fn tonight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+    let today = now.with_timezone(&zone).date_naive();
+    let night = today.and_time(NIGHT).and_local_timezone(zone).earliest();
+    night.map_or(now, |night| night.to_utc())
 }

@@ -44,6 +44,7 @@ pub enum Message {
     BookingLine,
     NoBooking,
     CancelTooLate,
+    CancelCosts,
     CancelUnknown,
     Help,
     HelpStopped,
@@ -102,7 +103,7 @@ const PAY_WORDS: usize = 15;
 const WAY: usize = 17;
 
 impl Message {
-    pub(super) const ALL: [Declared; 70] = [
+    pub(super) const ALL: [Declared; 71] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -175,6 +176,7 @@ impl Message {
             Some("booking"),
             SMS,
         ),
+        (Message::CancelCosts, "cancel_costs", Some("booking"), SMS),
         (Message::CancelUnknown, "cancel_unknown", None, SMS),
         (Message::Help, "help", None, SMS),
         (Message::HelpStopped, "help_stopped", None, SMS),

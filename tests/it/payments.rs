@@ -811,3 +811,38 @@ async fn what_a_turn_has_held_is_not_denied_by_what_fails_after_it() {
     assert!(shown.contains("Held "), "{shown}");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn paid_by_sms_tells_what_is_owed_what_is_checked_and_what_is_there() {
+    let (till, fake) = Till::open().await;
+    let held = till.hold(1).await;
+    let ask_by_sms = async |told: &str| {
+        let id = session_id();
+        let form = [
+            ("id", id.as_str()),
+            ("from", held.msisdn.as_str()),
+            ("to", "22384"),
+            ("text", "PAID"),
+        ];
+        let url = format!("{}/sms/africastalking/demo/inbound", till.app.public);
+        assert_eq!(till.app.post(&url, &form).await.status(), 200);
+        let client = till.app.pool.get().await.unwrap();
+        let sql = "select text from outbox where msisdn = $1 order by outbox_id desc limit 1";
+        let row = client.query_one(sql, &[&held.msisdn.as_str()]).await;
+        let text: String = row.unwrap().get(0);
+        assert!(text.contains(told), "{text}");
+    };
+    ask_by_sms("not paid").await;
+    till.ask(&held).await;
+    ask_by_sms("Do not pay twice").await;
+    till.until_attempt(&held, "pending").await;
+    let (id, push) = fake.pushed();
+    let url = till.result_url(&fake);
+    assert_eq!(
+        till.post(&url, &success(&id, &push, "SKJ4X7AB12")).await.0,
+        200
+    );
+    till.until(&held, Status::Confirmed).await;
+    ask_by_sms(&held.code.to_string()).await;
+    till.close().await;
+}

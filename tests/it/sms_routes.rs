@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use chrono::{TimeDelta, Utc};
 use deadpool_postgres::{Client, Pool};
 use reserveflow::chance::Chance;
 use reserveflow::db::outbox;
@@ -18,6 +17,7 @@ use reserveflow::sms::{self, Account, Carrier, DeliveryReport, DeliveryStatus, M
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::support::outbox as written;
 use crate::support::postgres::{books, database};
 use crate::support::{background, eventually};
 
@@ -274,10 +274,7 @@ async fn every_provider_takes_refuses_and_fails_in_its_own_words() {
 }
 
 async fn insert(client: &Client, number: &str) -> i64 {
-    let expires_at = Utc::now() + TimeDelta::hours(6);
-    let msisdn = msisdn(number);
-    let inserted = outbox::insert(client, None, "confirmation", &msisdn, "x", expires_at).await;
-    inserted.unwrap().unwrap()
+    written::insert(client, "booked", number, "x").await
 }
 
 /// Status, route and reason of a row.

@@ -99,7 +99,18 @@ impl Answer<'_> {
         let (kind, message, reservation) = match reservations::cancel(self.client, &cancel).await? {
             // Its own message went out with it.
             Cancelled::Done(_) => return Ok(()),
-            Cancelled::Costs(reservation, _) | Cancelled::TooLate(reservation) => {
+            // A price is agreed to where it can be shown and answered.
+            Cancelled::Costs(reservation, cost) => {
+                let record = records::booking(app, &reservation);
+                let record = record.with([("cost", Value::Money(cost))]);
+                return self
+                    .say("cancel_costs", Message::CancelCosts, Some(&record))
+                    .await;
+            }
+            Cancelled::TooLate(reservation) if reservation.status == Status::Paying => {
+                ("paid", Message::MoneyChecked, reservation)
+            }
+            Cancelled::TooLate(reservation) => {
                 ("cancel_too_late", Message::CancelTooLate, reservation)
             }
             // It is as they want it, whoever asked first.
