@@ -9,9 +9,10 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::booking::code::Code;
 use crate::booking::reservation::Status;
+use crate::cashier::Cashier;
 use crate::db::DbError;
 use crate::db::effect::{Cause, Turn};
-use crate::db::life::{self, Confirmed, Moved};
+use crate::db::life::{self, Moved};
 use crate::db::reservations::{self, Cancel, Cancelled, Reservation, find_any};
 use crate::session::notices;
 
@@ -35,6 +36,7 @@ struct Shown {
     check_in: NaiveDate,
     check_out: NaiveDate,
     total: i64,
+    paid: i64,
     refund: i64,
     currency: &'static str,
     history: Vec<Event>,
@@ -65,6 +67,7 @@ pub async fn show(app: Data<App>, code: Path<String>) -> HttpResponse {
 /// [`show`]; 409 where it does not go there from where it stands.
 pub async fn act(
     app: Data<App>,
+    cashier: Data<Cashier>,
     path: Path<(String, String)>,
     reason: Form<Reason>,
 ) -> HttpResponse {
@@ -90,7 +93,16 @@ pub async fn act(
         let Some(reservation) = find(&client, &code).await? else {
             return Ok(None);
         };
-        is_refused = !apply(&app, &client, &reservation, &action, &turn, &cause).await?;
+        is_refused = !apply(
+            &app,
+            &cashier,
+            &client,
+            &reservation,
+            &action,
+            &turn,
+            &cause,
+        )
+        .await?;
         app.outbox.notify_one();
         let now = find_any(&client, &reservation.code).await?;
         shown(&client, now.unwrap_or(reservation)).await.map(Some)
@@ -106,6 +118,7 @@ pub async fn act(
 /// Whether it was done.
 async fn apply(
     app: &App,
+    cashier: &Cashier,
     client: &deadpool_postgres::Client,
     reservation: &Reservation,
     action: &str,
@@ -114,14 +127,8 @@ async fn apply(
 ) -> Result<bool, DbError> {
     let to = match action {
         "paid" => {
-            let (paid, gone) = (
-                notices::paid(app, reservation),
-                notices::refund_due(app, reservation),
-            );
-            let now = app.clock.now();
-            let confirmed =
-                life::confirm(client, reservation.id, now, cause, turn, &paid, &gone).await?;
-            return Ok(matches!(confirmed, Confirmed::Done | Confirmed::RefundDue));
+            let taken = cashier.take(&reservation.code, &turn.key(), *cause).await?;
+            return Ok(taken.is_some());
         }
         "cancel" => {
             let cancel = Cancel {
@@ -172,6 +179,7 @@ async fn shown(
         check_in: reservation.stay.check_in(),
         check_out: reservation.stay.check_out(),
         total: reservation.total.minor,
+        paid: reservation.paid.minor,
         refund: reservation.refund.minor,
         currency: reservation.total.currency.code(),
         history: history.collect(),

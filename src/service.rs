@@ -175,9 +175,9 @@ fn listen(
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<Service> {
     let readiness = Arc::new(Readiness::default());
-    let data = Data::from(app.clone());
+    let (data, cashier) = (Data::from(app.clone()), Data::from(cashier));
     let public = {
-        let (data, cashier) = (data.clone(), Data::from(cashier));
+        let (data, cashier) = (data.clone(), cashier.clone());
         HttpServer::new(move || {
             HttpApp::new()
                 .app_data(data.clone())
@@ -203,6 +203,7 @@ fn listen(
         HttpServer::new(move || {
             let http = HttpApp::new()
                 .app_data(data.clone())
+                .app_data(cashier.clone())
                 .app_data(ready.clone())
                 .app_data(metrics.clone())
                 .configure(routes::private);

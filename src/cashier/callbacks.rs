@@ -1,7 +1,7 @@
 //! What providers post: kept first, acknowledged then, understood and applied afterwards, also by another process after a
 //! crash. Nothing in it is believed by itself but a payment by hand, which no question can confirm.
 
-use super::{BATCH_MAX, Cashier};
+use super::{BATCH_MAX, Cashier, TOLD};
 use crate::booking::code::Code;
 use crate::db::DbError;
 use crate::db::payments::callbacks::{self, Kept};
@@ -68,9 +68,7 @@ impl Cashier {
             Some(payable) if payable.reservation.total.currency != received.amount.currency => {
                 Err(Rejection::Other)
             }
-            Some(payable) if payable.paid.minor >= payable.reservation.total.minor => {
-                Err(Rejection::Amount)
-            }
+            Some(payable) if payable.reservation.left().minor == 0 => Err(Rejection::Amount),
             Some(_) => Ok(()),
         })
     }
@@ -175,6 +173,7 @@ impl Cashier {
             },
             amount: received.amount,
             paid_at: received.at.unwrap_or_else(|| self.app.clock.now()),
+            cause: TOLD,
         })
         .await
     }

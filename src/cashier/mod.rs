@@ -16,9 +16,16 @@ use tokio::sync::Notify;
 pub use callbacks::Posted;
 
 use crate::app::App;
+use crate::db::effect::Cause;
 use crate::payment;
 use crate::payment::exchange::Line;
 
+/// Of money that a provider tells of.
+const TOLD: Cause<'static> = Cause {
+    who: "provider",
+    channel: "payment",
+    why: "a payment came",
+};
 /// Attempts, callbacks and refunds worked on in one round.
 const BATCH_MAX: i64 = 16;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use futures_util::future::join_all;
 
-use super::{BATCH_MAX, Cashier};
+use super::{BATCH_MAX, Cashier, TOLD};
 use crate::db::DbError;
 use crate::db::payments::attempts::{self, Claimed, Next, Stage};
 use crate::db::payments::settle::{Arrival, Purpose};
@@ -147,6 +147,7 @@ impl Cashier {
                     purpose: Purpose::Attempt(claimed.attempt_id),
                     amount: paid.amount.unwrap_or(claimed.amount),
                     paid_at: Utc::now(),
+                    cause: TOLD,
                 };
                 self.settle(&arrival).await?;
                 None

@@ -9,7 +9,7 @@ use crate::db::DbError;
 use crate::db::effect::{Draft, Turn};
 use crate::db::payments::attempts::Claimed;
 use crate::db::payments::refunds;
-use crate::db::payments::settle::{Arrival, Payable, Purpose, Texts, find_payable};
+use crate::db::payments::settle::{Payable, Purpose, Texts, find_payable};
 use crate::db::replies;
 use crate::db::reservations::Reservation;
 use crate::menu::messages::Message;
@@ -35,16 +35,18 @@ struct Sums<'a> {
 
 impl Cashier {
     /// The messages of each way that this money may go, were it applied to the reservation as it is seen.
-    pub(super) fn texts(&self, payable: &Payable, arrival: &Arrival<'_>) -> Texts {
+    pub(super) fn texts(&self, payable: &Payable, amount: Money, receipt: Option<&str>) -> Texts {
         let reservation = &payable.reservation;
         let total = reservation.total.minor;
-        let paid = payable.paid.minor;
-        let came = arrival.amount.minor;
+        let paid = reservation.paid.minor;
+        let came = amount.minor;
+        // Where none is known yet, what was typed as account tells the payment again.
+        let receipt = receipt.unwrap_or(reservation.code.digits());
         let sums = |left: i64, over: i64| Sums {
-            amount: arrival.amount,
+            amount,
             left: left.max(0),
             over: over.max(0),
-            receipt: arrival.receipt.unwrap_or_default(),
+            receipt,
         };
         let confirmation_end = (reservation.stay.check_in() + Days::new(CONFIRMATION_DAYS))
             .and_time(reservation.check_in_time)

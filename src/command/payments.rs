@@ -1,21 +1,26 @@
 //! `reserveflow payments`
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use chrono::Utc;
 use clap::Subcommand;
 use reserveflow::booking::code::Code;
 use reserveflow::db::payments::ledger::list_balances;
-use reserveflow::db::payments::refunds::{
-    self, Approval, approve, list_open, list_unallocated, propose,
+use reserveflow::db::payments::refunds::{self, Approval, approve, list_open};
+use reserveflow::db::payments::unallocated::{
+    Given, give, give_back, is_applied, list_unallocated,
 };
-use reserveflow::db::payments::settle::give;
 use reserveflow::db::pool::{PoolSettings, pool};
+use reserveflow::db::reservations::find_any;
 use uuid::Uuid;
 
 /// Whole units that one person decides on alone, unless told otherwise; see `payments.alone_max`.
 const ALONE_MAX: i64 = 10_000;
+
+/// How long the running service is waited for.
+const APPLY_LOOK_EVERY: Duration = Duration::from_millis(250);
+const APPLY_LOOKS_MAX: u32 = 40;
 
 #[derive(clap::Args)]
 pub(crate) struct PaymentsArgs {
@@ -32,7 +37,8 @@ enum What {
     Balance,
     /// Payments that belong to no booking.
     Unallocated,
-    /// Give such a payment to a booking. Above the limit two people have to give it to the same one.
+    /// Give such a payment to a booking. Above the limit two people have to give it to the same one. The running service
+    /// applies it and tells guest and host.
     Match {
         /// Its id, as `unallocated` shows it.
         payment: Uuid,
@@ -40,6 +46,14 @@ enum What {
         code: String,
         #[command(flatten)]
         who: Who,
+    },
+    /// Send such a payment back: nobody claims it. Another person has to approve the refund.
+    Return {
+        /// Its id, as `unallocated` shows it.
+        payment: Uuid,
+        /// Who decides.
+        #[arg(long)]
+        by: String,
     },
     /// Refunds that are not done.
     Refunds,
@@ -105,17 +119,25 @@ pub(crate) async fn run(args: PaymentsArgs) -> anyhow::Result<ExitCode> {
             let Some(waiting) = waiting.iter().find(|one| one.payment_id == payment) else {
                 bail!("{payment} is not an unallocated payment");
             };
-            let agreed = propose(&client, payment, code.digits(), &who.by).await?;
-            let alone =
-                waiting.amount.minor <= who.alone_max * waiting.amount.currency.minor_per_unit();
-            if !agreed && !alone {
-                println!("noted: another person has to give it to {code} too");
-                return Ok(ExitCode::SUCCESS);
+            let alone_max = who.alone_max * waiting.amount.currency.minor_per_unit();
+            match give(&client, payment, &code, &who.by, alone_max).await? {
+                Given::Given => println!("{}", applied(&client, payment, &code).await?),
+                Given::NeedsAnother => {
+                    println!("noted: another person has to give it to {code} too");
+                }
+                Given::Refused => {
+                    bail!(
+                        "no booking in {} has the code {code}",
+                        waiting.amount.currency.code()
+                    )
+                }
             }
-            match give(&client, payment, &code, Utc::now(), &who.by).await? {
-                Some(settled) => println!("{}", settled.word()),
-                None => bail!("no booking has the code {code}"),
+        }
+        What::Return { payment, by } => {
+            if !give_back(&client, payment, &by).await? {
+                bail!("{payment} is not an unallocated payment");
             }
+            println!("asked for: another person approves it, see `payments refunds`");
         }
         What::Refunds => {
             for refund in list_open(&client).await? {
@@ -166,4 +188,25 @@ pub(crate) async fn run(args: PaymentsArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the service makes of a payment that was given to a booking.
+async fn applied(
+    client: &deadpool_postgres::Client,
+    payment: Uuid,
+    code: &Code,
+) -> anyhow::Result<String> {
+    for _ in 0..APPLY_LOOKS_MAX {
+        if is_applied(client, payment).await?
+            && let Some(reservation) = find_any(client, code).await?
+        {
+            return Ok(format!(
+                "applied: {code} is {}, {} paid",
+                reservation.status.word(),
+                reservation.paid
+            ));
+        }
+        tokio::time::sleep(APPLY_LOOK_EVERY).await;
+    }
+    Ok("given: the service applies it when it runs".to_owned())
 }

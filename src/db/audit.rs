@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use deadpool_postgres::{Client, GenericClient};
 
 use super::DbError;
+use super::payments::ledger::money_faults;
 
 /// How long a rule may read.
 const RULE_TIME_MAX: Duration = Duration::from_secs(300);
@@ -18,7 +19,7 @@ const DIFFERENCES_MAX: i64 = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The rule that is broken.
-    pub rule: &'static str,
+    pub rule: String,
     /// Where and how.
     pub what: String,
 }
@@ -107,9 +108,11 @@ const RULES: &[Rule] = &[
     ),
     (
         "money to go back without a sum",
-        "select format('%s: %s, refund %s of %s', r.code, r.status, r.refund, r.total)
+        "select format('%s: %s, refund %s, refunds of %s', r.code, r.status, r.refund, coalesce(f.amount, 0))
          from reservation r
-         where (r.status in ('refund_due', 'refunded')) <> (r.refund > 0) or r.refund > r.total
+         left join (select reservation_id, sum(amount) as amount from refund group by 1) f
+             on f.reservation_id = r.reservation_id
+         where (r.refund <> coalesce(f.amount, 0) or r.status in ('refund_due', 'refunded') and r.refund = 0)
            and $1::timestamptz is not null order by r.code limit $2",
     ),
 ];
@@ -149,10 +152,16 @@ pub async fn list_differences(
     for (rule, query) in RULES {
         for row in client.query(*query, &[&late, &DIFFERENCES_MAX]).await? {
             differences.push(Difference {
-                rule,
+                rule: (*rule).to_owned(),
                 what: row.try_get(0)?,
             });
         }
+    }
+    for fault in money_faults(client, DIFFERENCES_MAX).await? {
+        differences.push(Difference {
+            rule: fault.rule,
+            what: fault.what,
+        });
     }
     Ok(differences)
 }

@@ -23,19 +23,6 @@ pub enum Moved {
     NotFound,
 }
 
-/// What became of a reservation for which money has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirmed {
-    /// The guest has it, now or by this turn before.
-    Done,
-    /// It is over and its nights are gone: the money is to go back.
-    RefundDue,
-    /// It needs no money: it is confirmed, or was. Nothing was written.
-    Refused,
-    /// There is none with this id.
-    NotFound,
-}
-
 /// Moves a reservation to a state, gives its nights back or takes them again where the state asks for it.
 ///
 /// # Errors
@@ -70,46 +57,6 @@ pub async fn move_to(
         "refused" => Moved::Refused,
         "taken" => Moved::Taken,
         "not_found" => Moved::NotFound,
-        _ => return Err(unknown("outcome")),
-    })
-}
-
-/// What money for a reservation brings, and what is said of it: `confirmed` or `refund_due`.
-///
-/// # Errors
-/// As [`move_to`].
-pub async fn confirm(
-    client: &impl GenericClient,
-    id: Uuid,
-    at: DateTime<Utc>,
-    cause: &Cause<'_>,
-    turn: &Turn,
-    confirmed: &[Draft],
-    refund_due: &[Draft],
-) -> Result<Confirmed, DbError> {
-    let statement = client
-        .prepare_cached("select confirm_reservation($1, $2, $3, $4, $5, $6, $7, $8) as outcome")
-        .await?;
-    let row = client
-        .query_one(
-            &statement,
-            &[
-                &id,
-                &at,
-                &cause.who,
-                &cause.channel,
-                &cause.why,
-                &turn.key(),
-                &json(confirmed)?,
-                &json(refund_due)?,
-            ],
-        )
-        .await?;
-    Ok(match row.try_get("outcome")? {
-        "confirmed" => Confirmed::Done,
-        "refund_due" => Confirmed::RefundDue,
-        "refused" => Confirmed::Refused,
-        "not_found" => Confirmed::NotFound,
         _ => return Err(unknown("outcome")),
     })
 }

@@ -74,6 +74,18 @@ pub struct Reservation {
     pub cancel_cost: Money,
     /// What goes back to the guest after it was paid and cancelled.
     pub refund: Money,
+    /// What has come for it and was not sent back.
+    pub paid: Money,
+}
+
+impl Reservation {
+    /// What of the total is not paid.
+    pub fn left(&self) -> Money {
+        Money {
+            minor: (self.total.minor - self.paid.minor).max(0),
+            ..self.total
+        }
+    }
 }
 
 /// Who cancels what, and what they were told that it costs.
@@ -309,6 +321,10 @@ pub(super) fn from_row(row: &Row) -> Result<Reservation, DbError> {
         },
         refund: Money {
             minor: row.try_get("refund")?,
+            currency,
+        },
+        paid: Money {
+            minor: row.try_get("paid")?,
             currency,
         },
     })

@@ -57,7 +57,7 @@ pub async fn run(cashier: Arc<Cashier>, pool: Pool, mut stop: watch::Receiver<bo
 /// [`DbError`]
 pub async fn round(cashier: &Cashier) -> Result<usize, DbError> {
     // What has come is applied before anybody is asked about it.
-    let applied = cashier.apply_callbacks().await?;
+    let applied = cashier.apply_callbacks().await? + cashier.apply_given().await?;
     let worked = cashier.work_attempts().await?;
     let refunded = cashier.send_refunds().await?;
     Ok(applied + worked + refunded)

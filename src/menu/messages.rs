@@ -25,9 +25,6 @@ pub enum Message {
     CancelledOwed,
     CancelledRefund,
     CancelledByLodge,
-    ConfirmedPaid,
-    HostPaid,
-    RefundDue,
     Changed,
     HostChanged,
     HostArrivals,
@@ -87,6 +84,7 @@ pub enum Message {
     WayAtLodge,
     DueAtLodge,
     IsPaid,
+    IsPartPaid,
     IsUnpaid,
 }
 
@@ -103,7 +101,7 @@ const PAY_WORDS: usize = 15;
 const WAY: usize = 17;
 
 impl Message {
-    pub(super) const ALL: [Declared; 71] = [
+    pub(super) const ALL: [Declared; 69] = [
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
@@ -132,14 +130,6 @@ impl Message {
             Some("booking"),
             SMS,
         ),
-        (
-            Message::ConfirmedPaid,
-            "confirmed_paid",
-            Some("booking"),
-            SMS,
-        ),
-        (Message::HostPaid, "host_paid", Some("booking"), SMS),
-        (Message::RefundDue, "refund_due", Some("booking"), SMS),
         (Message::Changed, "changed", Some("booking"), SMS),
         (Message::HostChanged, "host_changed", Some("booking"), SMS),
         (
@@ -234,6 +224,7 @@ impl Message {
         (Message::WayAtLodge, "way_at_lodge", None, WAY),
         (Message::DueAtLodge, "due_at_lodge", None, PAY_WORDS),
         (Message::IsPaid, "is_paid", None, PAY_WORDS),
+        (Message::IsPartPaid, "is_part_paid", None, PAY_WORDS),
         (Message::IsUnpaid, "is_unpaid", None, PAY_WORDS),
     ];
 }

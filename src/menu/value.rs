@@ -225,6 +225,8 @@ pub static RECORDS: &[RecordType] = &[
             // What cancelling costs, and what of a payment comes back.
             ("cost", Type::Money),
             ("refund", Type::Money),
+            // What of the total is not paid.
+            ("left", Type::Money),
             ("hold_minutes", Type::Count(1, 999)),
         ],
     },

@@ -35,7 +35,8 @@ impl Work<'_> {
     pub(super) fn shown(&self, reservation: &Reservation) -> Value {
         let message = match reservation.pay {
             Pay::AtLodge => Message::DueAtLodge,
-            Pay::Prepay if reservation.status.is_confirmed() => Message::IsPaid,
+            Pay::Prepay if reservation.left().minor == 0 => Message::IsPaid,
+            Pay::Prepay if reservation.paid.minor > 0 => Message::IsPartPaid,
             Pay::Prepay => Message::IsUnpaid,
         };
         let pay = self.app.say(message, self.language(), None, self.country);
@@ -55,8 +56,8 @@ impl Work<'_> {
             return Ok(done("gone"));
         };
         match reservation.status {
-            Status::Held | Status::Confirmed => {}
-            Status::Paying | Status::CheckedIn => return Ok(done("too_late")),
+            Status::Held | Status::Paying | Status::Confirmed => {}
+            Status::CheckedIn => return Ok(done("too_late")),
             _ => return Ok(done("gone")),
         }
         let now = self.app.clock.now();

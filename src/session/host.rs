@@ -5,7 +5,6 @@ use deadpool_postgres::GenericClient;
 
 use crate::app::App;
 use crate::booking::code::Code;
-use crate::booking::offer::Pay;
 use crate::booking::reservation::Status;
 use crate::country::Country;
 use crate::db::DbError;
@@ -120,9 +119,9 @@ async fn check_in(
             return Ok(Arrived::No(Message::HostCodeWrong));
         }
     }
-    let message = match guest.pay {
-        Pay::AtLodge => Message::HostCheckedIn,
-        Pay::Prepay => Message::HostCheckedInPaid,
+    let message = match guest.left().minor {
+        0 => Message::HostCheckedInPaid,
+        _ => Message::HostCheckedIn,
     };
     Ok(Arrived::Yes(message, records::booking(app, &guest)))
 }

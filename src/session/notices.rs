@@ -4,8 +4,6 @@ use chrono::Duration;
 
 use crate::app::App;
 use crate::booking::money::Money;
-use crate::booking::offer::Pay;
-use crate::booking::reservation::Status;
 use crate::db::effect::Draft;
 use crate::db::reservations::Reservation;
 use crate::menu::language::Language;
@@ -22,21 +20,15 @@ pub fn cancelled(app: &App, before: &Reservation, language: &Language, cost: i64
         minor,
         ..before.total
     };
-    let is_paid = before.pay == Pay::Prepay && before.status == Status::Confirmed;
-    let refund = if is_paid {
-        before.total.minor - cost
-    } else {
-        0
-    };
     let after = Reservation {
         cancel_cost: money(cost),
-        refund: money(refund),
+        refund: money((before.paid.minor - cost).max(0)),
         ..before.clone()
     };
-    let message = match (is_paid, cost) {
-        (true, _) => Message::CancelledRefund,
-        (false, 0) => Message::Cancelled,
-        (false, _) => Message::CancelledOwed,
+    let message = match cost {
+        _ if before.paid.minor > 0 => Message::CancelledRefund,
+        0 => Message::Cancelled,
+        _ => Message::CancelledOwed,
     };
     let mut drafts = to_guest(app, &after, language, "cancelled", message);
     drafts.push(to_host(
@@ -78,32 +70,6 @@ pub fn booked(app: &App, reservation: &Reservation, language: &Language) -> Vec<
         Message::HostBooked,
     ));
     drafts
-}
-
-/// The guest has paid and has it.
-pub fn paid(app: &App, reservation: &Reservation) -> Vec<Draft> {
-    let menus = app.menus.current();
-    let language = menus.menu.language(&reservation.language);
-    let mut drafts = to_guest(
-        app,
-        reservation,
-        language,
-        "confirmed",
-        Message::ConfirmedPaid,
-    );
-    drafts.push(to_host(app, reservation, "host_booked", Message::HostPaid));
-    drafts
-}
-
-/// The guest has paid for what is gone.
-pub fn refund_due(app: &App, reservation: &Reservation) -> Vec<Draft> {
-    let menus = app.menus.current();
-    let language = menus.menu.language(&reservation.language);
-    let after = Reservation {
-        refund: reservation.total,
-        ..reservation.clone()
-    };
-    to_guest(app, &after, language, "refund_due", Message::RefundDue)
 }
 
 /// The guest comes tomorrow.

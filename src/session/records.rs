@@ -133,6 +133,7 @@ impl Terms<'_> {
             total: self.offer.total,
             cost: 0,
             refund: 0,
+            left: self.offer.total.minor,
             hold_minutes: i64::from(self.offer.hold_minutes),
         })
     }
@@ -161,6 +162,7 @@ pub fn booking(app: &App, reservation: &Reservation) -> Value {
         total: reservation.total,
         cost: reservation.cancel_cost.minor,
         refund: reservation.refund.minor,
+        left: reservation.left().minor,
         hold_minutes: left.clamp(1, 999),
     })
 }
@@ -181,6 +183,7 @@ struct BookingRecord<'a> {
     /// In minor units of the total's currency.
     cost: i64,
     refund: i64,
+    left: i64,
     hold_minutes: i64,
 }
 
@@ -224,6 +227,7 @@ fn booking_record(booking: BookingRecord<'_>) -> Value {
         ("total", Value::Money(booking.total)),
         ("cost", money(booking.cost)),
         ("refund", money(booking.refund)),
+        ("left", money(booking.left)),
         ("hold_minutes", Value::Count(booking.hold_minutes)),
     ])
 }

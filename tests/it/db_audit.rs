@@ -96,7 +96,11 @@ async fn each_corruption_is_named_and_left_as_it_is() {
         ),
         (
             "update reservation set refund = 5 where status = 'confirmed'".to_owned(),
-            vec!["money to go back without a sum: CODE: confirmed, refund 5 of 900000".to_owned()],
+            vec!["money to go back without a sum: CODE: confirmed, refund 5, refunds of 0".to_owned()],
+        ),
+        (
+            "update reservation set paid = 7 where status = 'confirmed'".to_owned(),
+            vec!["what is applied is what reservations have: CODE: 7 on it, 0 in the ledger".to_owned()],
         ),
     ] {
         // Undone for the next one.

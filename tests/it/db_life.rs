@@ -5,12 +5,15 @@ use deadpool_postgres::{Client, Pool};
 use reserveflow::booking::reservation::Status;
 use reserveflow::db::effect::Cause;
 use reserveflow::db::holds::expire_holds;
-use reserveflow::db::life::{Confirmed, Moved, complete_stays, confirm, mark_no_shows, move_to};
+use reserveflow::db::life::{Moved, complete_stays, mark_no_shows, move_to};
+use reserveflow::db::payments::settle::{Settled, Texts};
 use reserveflow::db::reservations::{Reservation, find_cancel_cost};
 use reserveflow::db::reserve::Reserved;
 use uuid::Uuid;
 
-use crate::support::lodging::{Lodge, Wish, assert_sound, count, draft, reserved, stay, turn};
+use crate::support::lodging::{
+    Lodge, Wish, assert_sound, count, draft, pay_all, reserved, stay, turn,
+};
 use crate::support::postgres::database;
 
 const OPERATOR: Cause<'static> = Cause {
@@ -37,10 +40,9 @@ async fn status(client: &Client, id: Uuid) -> Status {
     Status::find(row.get(0)).unwrap()
 }
 
-async fn pay(client: &Client, id: Uuid, session: &str) -> Confirmed {
-    confirm(client, id, Utc::now(), &OPERATOR, &turn(session), &[], &[])
-        .await
-        .unwrap()
+async fn pay(client: &Client, of: &Reservation, receipt: &str) -> Settled {
+    let paid = pay_all(client, &of.code, receipt, Utc::now(), &Texts::default()).await;
+    paid.unwrap().unwrap()
 }
 
 /// As time passes: the hold is over, whether or not the job has seen it.
@@ -152,26 +154,16 @@ async fn a_payment_in_time_confirms_once_with_its_message() {
     .await;
     let held = make(&Wish::new(property, stay(3, 2), 1), &pool).await;
     let client = pool.get().await.unwrap();
-    let told = [draft(&held.code, "confirmed", &held.msisdn)];
-    for _ in 0..3 {
-        let paid = confirm(
-            &client,
-            held.id,
-            Utc::now(),
-            &OPERATOR,
-            &turn("pay"),
-            &told,
-            &[],
-        )
-        .await;
-        assert_eq!(paid.unwrap(), Confirmed::Done);
+    let texts = Texts {
+        confirmed: vec![draft(&held.code, "confirmed", &held.msisdn)],
+        ..Texts::default()
+    };
+    for expected in [Settled::Confirmed, Settled::Again, Settled::Again] {
+        let paid = pay_all(&client, &held.code, "R1", Utc::now(), &texts).await;
+        assert_eq!(paid.unwrap(), Some(expected));
     }
     assert_eq!(count(&client, "outbox where kind = 'confirmed'").await, 1);
-    assert_eq!(pay(&client, held.id, "twice").await, Confirmed::Refused);
-    assert_eq!(
-        pay(&client, Uuid::new_v4(), "unknown").await,
-        Confirmed::NotFound
-    );
+    assert_eq!(pay(&client, &held, "R2").await, Settled::RefundDue);
     assert_eq!(count(&client, "reservation_event").await, 2);
     assert_sound(&pool).await;
 }
@@ -192,7 +184,7 @@ async fn a_payment_after_the_hold_ran_out_takes_the_nights_again_only_while_they
     // Over, and not yet swept: its nights were never given away.
     let late = make(&Wish::new(property, stay(3, 2), 1), &pool).await;
     run_out(&client, late.id).await;
-    assert_eq!(pay(&client, late.id, "late").await, Confirmed::Done);
+    assert_eq!(pay(&client, &late, "late").await, Settled::Confirmed);
     assert_eq!(
         count(
             &client,
@@ -207,7 +199,7 @@ async fn a_payment_after_the_hold_ran_out_takes_the_nights_again_only_while_they
     run_out(&client, swept.id).await;
     assert_eq!(expire_holds(&client, 9).await.unwrap(), 1);
     assert_eq!(reserved(&client, property, swept.stay).await, [0, 0]);
-    assert_eq!(pay(&client, swept.id, "swept").await, Confirmed::Done);
+    assert_eq!(pay(&client, &swept, "swept").await, Settled::Confirmed);
     assert_eq!(reserved(&client, property, swept.stay).await, [1, 1]);
 
     // Swept, and one of its nights is another guest's.
@@ -215,9 +207,8 @@ async fn a_payment_after_the_hold_ran_out_takes_the_nights_again_only_while_they
     run_out(&client, gone.id).await;
     assert_eq!(expire_holds(&client, 9).await.unwrap(), 1);
     make(&Wish::new(property, stay(21, 1), 4), &pool).await;
-    for _ in 0..2 {
-        assert_eq!(pay(&client, gone.id, "gone").await, Confirmed::RefundDue);
-    }
+    assert_eq!(pay(&client, &gone, "gone").await, Settled::RefundDue);
+    assert_eq!(pay(&client, &gone, "gone").await, Settled::Again);
     assert_eq!(status(&client, gone.id).await, Status::RefundDue);
     assert_eq!(reserved(&client, property, gone.stay).await, [0, 1]);
     assert_eq!(count(&client, "reservation where refund = total").await, 1);
@@ -231,17 +222,8 @@ async fn a_payment_after_the_hold_ran_out_takes_the_nights_again_only_while_they
         "00:00:00",
         chrono_tz::Africa::Nairobi,
     );
-    let paid = confirm(
-        &client,
-        past.id,
-        next_day,
-        &OPERATOR,
-        &turn("past"),
-        &[],
-        &[],
-    )
-    .await;
-    assert_eq!(paid.unwrap(), Confirmed::RefundDue);
+    let paid = pay_all(&client, &past.code, "past", next_day, &Texts::default()).await;
+    assert_eq!(paid.unwrap(), Some(Settled::RefundDue));
     assert_sound(&pool).await;
 }
 
@@ -265,12 +247,12 @@ async fn a_payment_while_the_hold_runs_out_and_another_guest_waits_confirms_one_
         let other = Wish::new(property, stay(days, 2), number + 100);
         let session = format!("pay-{number}");
         let (paid, _, second) = tokio::join!(
-            pay(&client, first.id, &session),
+            pay(&client, &first, &session),
             expire_holds(&sweeper, 9),
             other.reserve(&pool)
         );
         match (&paid, &second) {
-            (Confirmed::Done, Reserved::Taken) | (Confirmed::RefundDue, Reserved::Made(_)) => {}
+            (Settled::Confirmed, Reserved::Taken) | (Settled::RefundDue, Reserved::Made(_)) => {}
             other => panic!("{other:?}"),
         }
     }

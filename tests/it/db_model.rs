@@ -9,19 +9,21 @@ use deadpool_postgres::{Client, Pool};
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use reserveflow::booking::code::Code;
 use reserveflow::booking::reservation::Status;
 use reserveflow::db::DbError;
 use reserveflow::db::audit::audit;
 use reserveflow::db::change::{Change, Changed, change_stay};
 use reserveflow::db::effect::Turn;
 use reserveflow::db::holds::expire_holds;
-use reserveflow::db::life::{Confirmed, Moved, complete_stays, confirm, move_to};
+use reserveflow::db::life::{Moved, complete_stays, move_to};
+use reserveflow::db::payments::settle::{Settled, Texts};
 use reserveflow::db::reservations::{Cancel, Cancelled, cancel};
 use reserveflow::db::reserve::Reserved;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::support::lodging::{GUEST, Lodge, Wish, kes, stay, today, turn};
+use crate::support::lodging::{GUEST, Lodge, Wish, kes, pay_all, stay, today, turn};
 use crate::support::postgres::database;
 
 /// Each is a story of its own, told again by its number.
@@ -43,6 +45,7 @@ struct Model {
 #[derive(Clone)]
 struct Kept {
     id: Uuid,
+    code: Code,
     property: usize,
     from: u64,
     nights: u8,
@@ -223,6 +226,7 @@ impl Story {
                 self.model.take(property, days, 1);
                 self.model.stays.push(Kept {
                     id: made.id,
+                    code: made.code,
                     property,
                     from,
                     nights,
@@ -280,24 +284,34 @@ impl Story {
             return;
         };
         let kept = self.model.stays[index].clone();
+        // Who pays on arrival pays the lodge.
+        if kept.status == Status::Confirmed && kept.property == 0 {
+            return;
+        }
         self.tell(format!("pay {index}, {:?}", kept.status));
-        let turn = self.turn();
+        let receipt = self.turn().key();
+        let mut was_cut = false;
         let paid = loop {
             let client = self.client().await;
-            match confirm(&client, kept.id, Utc::now(), &GUEST, &turn, &[], &[]).await {
-                Ok(paid) => break paid,
+            let texts = Texts::default();
+            match pay_all(&client, &kept.code, &receipt, Utc::now(), &texts).await {
+                Ok(paid) => break paid.unwrap(),
                 Err(error) => self.cut(&error),
             }
+            was_cut = true;
         };
         let (next, expected) = match kept.status {
-            Status::Held => (Some(Status::Confirmed), Confirmed::Done),
+            Status::Held => (Some(Status::Confirmed), Settled::Confirmed),
             Status::Expired if self.model.is_free(kept.property, kept.days(), 0..0) => {
-                (Some(Status::Confirmed), Confirmed::Done)
+                (Some(Status::Confirmed), Settled::Confirmed)
             }
-            Status::Expired | Status::Cancelled => (Some(Status::RefundDue), Confirmed::RefundDue),
-            _ => (None, Confirmed::Refused),
+            Status::Expired | Status::Cancelled => (Some(Status::RefundDue), Settled::RefundDue),
+            _ => (None, Settled::RefundDue),
         };
-        assert_eq!(paid, expected, "{}", self.story());
+        // The answer of the first try may be the one that was lost.
+        if !(was_cut && paid == Settled::Again) {
+            assert_eq!(paid, expected, "{}", self.story());
+        }
         if let Some(next) = next {
             self.model.go(index, next);
         }
@@ -575,7 +589,8 @@ async fn whatever_is_done_in_whatever_order_books_and_model_agree() {
         let wrong: Vec<_> = (found.iter())
             .filter(|difference| {
                 // Messages are not part of this story, and holds that ran out may wait for the job.
-                !["confirmed without a message", "holds past their time"].contains(&difference.rule)
+                !["confirmed without a message", "holds past their time"]
+                    .contains(&difference.rule.as_str())
             })
             .collect();
         assert!(wrong.is_empty(), "{}: {wrong:?}", story.story());

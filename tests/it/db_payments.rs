@@ -14,6 +14,7 @@ use reserveflow::db::payments::attempts::{self, Ask, Asked, Next, Part, ask};
 use reserveflow::db::payments::ledger::{list_balances, list_faults};
 use reserveflow::db::payments::refunds::{self, Approval};
 use reserveflow::db::payments::settle::{Arrival, Purpose, Settled, Texts, find_payable, settle};
+use reserveflow::db::payments::unallocated::{self, Given};
 use reserveflow::db::reservations::{Cancel, Cancelled, Reservation, cancel, find_cancel_cost};
 use reserveflow::db::reserve::Reserved;
 use reserveflow::payment::Failure;
@@ -23,6 +24,11 @@ use uuid::Uuid;
 use crate::support::lodging::{GUEST, Lodge, Wish, count, kes, reserved, stay, turn};
 use crate::support::postgres::database;
 
+const TOLD: Cause<'static> = Cause {
+    who: "provider",
+    channel: "payment",
+    why: "it came",
+};
 const PAYS: Cause<'static> = Cause {
     who: "guest",
     channel: "ussd",
@@ -91,6 +97,7 @@ async fn arrive(
         purpose,
         amount,
         paid_at: Utc::now(),
+        cause: TOLD,
     };
     loop {
         let client = pool.get().await.unwrap();
@@ -367,22 +374,57 @@ async fn too_little_asks_for_the_rest_and_too_much_goes_back() {
         Settled::Unallocated
     );
     let client = pool.get().await.unwrap();
-    let waiting = refunds::list_unallocated(&client).await.unwrap();
+    let waiting = unallocated::list_unallocated(&client).await.unwrap();
     assert_eq!(waiting.len(), 1);
     let payment = waiting[0].payment_id;
-    let code = reservation.code.digits();
+    let give = async |by| {
+        let code = &reservation.code;
+        unallocated::give(&client, payment, code, by, 1000)
+            .await
+            .unwrap()
+    };
+    assert_eq!(give("asha").await, Given::NeedsAnother);
+    assert_eq!(give("asha").await, Given::NeedsAnother);
+    assert_eq!(give("juma").await, Given::Given);
+    assert_eq!(give("juma").await, Given::Refused);
     assert!(
-        !refunds::propose(&client, payment, code, "asha")
+        !unallocated::give_back(&client, payment, "asha")
+            .await
+            .unwrap()
+    );
+
+    // Nobody claims it: it goes back when another person agrees.
+    assert_eq!(
+        arrive(&pool, unknown, Some("U2"), kes(70)).await,
+        Settled::Unallocated
+    );
+    let waiting = unallocated::list_unallocated(&client).await.unwrap();
+    let payment = waiting[0].payment_id;
+    assert!(
+        unallocated::give_back(&client, payment, "asha")
             .await
             .unwrap()
     );
     assert!(
-        !refunds::propose(&client, payment, code, "asha")
+        !unallocated::give_back(&client, payment, "asha")
             .await
             .unwrap()
     );
+    let open = refunds::list_open(&client).await.unwrap();
+    let refund = open.iter().find(|one| one.code.is_empty()).unwrap();
+    assert_eq!(
+        (refund.amount, refund.requested_by.as_str()),
+        (kes(70), "asha")
+    );
+    let approve = async |by| {
+        refunds::approve(&client, refund.refund_id, by, i64::MAX)
+            .await
+            .unwrap()
+    };
+    assert_eq!(approve("asha").await, Approval::Refused);
+    assert_eq!(approve("juma").await, Approval::Approved);
     assert!(
-        refunds::propose(&client, payment, code, "juma")
+        refunds::end(&client, refund.refund_id, None, "juma")
             .await
             .unwrap()
     );

@@ -12,6 +12,7 @@ use reserveflow::booking::reservation::Status;
 use reserveflow::db::effect::Cause;
 use reserveflow::db::payments::attempts::{Ask, Asked, Part, ask};
 use reserveflow::db::payments::ledger::list_faults;
+use reserveflow::db::payments::unallocated::{self, Given};
 use reserveflow::db::pool::{PoolSettings, pool};
 use reserveflow::db::reservations::{Cancel, Cancelled, Reservation, cancel};
 use reserveflow::db::reserve::Reserved;
@@ -624,6 +625,20 @@ async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
     .await;
     till.until_applied(3).await;
     assert_eq!(till.outcomes().await["unallocated"], 1);
+
+    // A person finds out whose it is; guest and host are told as if the code had been typed.
+    let other = till.hold(2).await;
+    let client = till.app.pool.get().await.unwrap();
+    let waiting = unallocated::list_unallocated(&client).await.unwrap();
+    let (payment, limit) = (waiting[0].payment_id, i64::MAX);
+    let given = unallocated::give(&client, payment, &other.code, "asha", limit).await;
+    assert_eq!(given.unwrap(), Given::Given);
+    till.until(&other, Status::Confirmed).await;
+    assert!(unallocated::is_applied(&client, payment).await.unwrap());
+    let sql = "select string_agg(kind, ' ' order by kind) from outbox where reservation_id = $1 and kind <> 'confirmation'";
+    let kinds: String = client.query_one(sql, &[&other.id]).await.unwrap().get(0);
+    assert_eq!(kinds, "confirmed host_booked");
+    drop(client);
     till.close().await;
 }
 

@@ -31,11 +31,19 @@ pub struct Fault {
 /// [`DbError`]
 pub async fn list_faults(client: &mut Client) -> Result<Vec<Fault>, DbError> {
     let transaction = begin_unhurried(client, CHECK_MAX).await?;
-    let statement = transaction
-        .prepare_cached("select rule, what from money_faults() limit $1")
-        .await?;
-    let rows = transaction.query(&statement, &[&FAULTS_MAX]).await?;
+    let faults = money_faults(&transaction, FAULTS_MAX).await?;
     transaction.commit().await?;
+    Ok(faults)
+}
+
+/// The same within a transaction of the caller's; at most `limit`.
+pub(crate) async fn money_faults(
+    client: &impl GenericClient,
+    limit: i64,
+) -> Result<Vec<Fault>, DbError> {
+    let rows = client
+        .query("select rule, what from money_faults() limit $1", &[&limit])
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(Fault {

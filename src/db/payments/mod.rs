@@ -5,3 +5,4 @@ pub mod callbacks;
 pub mod ledger;
 pub mod refunds;
 pub mod settle;
+pub mod unallocated;

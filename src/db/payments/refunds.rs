@@ -1,5 +1,4 @@
-//! Money that goes back: requested, approved by a person, sent, confirmed. Payments that belong to no reservation are
-//! given to one by a person.
+//! Money that goes back: requested, approved by a person, sent, confirmed.
 
 use std::time::Duration;
 
@@ -303,81 +302,4 @@ pub async fn refuse(
         .await?;
     client.execute(&statement, &[&refund_id, &reason]).await?;
     Ok(())
-}
-
-/// A payment that belongs to no reservation.
-#[derive(Debug, Clone)]
-pub struct Unallocated {
-    /// Its id.
-    pub payment_id: Uuid,
-    /// Whose account.
-    pub provider: String,
-    /// The provider's receipt.
-    pub receipt: Option<String>,
-    /// What the payer typed.
-    pub reference: String,
-    /// How much.
-    pub amount: Money,
-    /// When, by the provider.
-    pub paid_at: DateTime<Utc>,
-    /// The code that somebody proposed for it, and who, where two people have to agree.
-    pub proposed: Option<(String, String)>,
-}
-
-/// Payments that belong to no reservation, the oldest first; at most 200.
-///
-/// # Errors
-/// [`DbError`]
-pub async fn list_unallocated(client: &impl GenericClient) -> Result<Vec<Unallocated>, DbError> {
-    let statement = client
-        .prepare_cached(
-            "select p.payment_id, p.provider, p.receipt, p.reference, b.amount, p.currency, p.paid_at, p.proposed_code,
-                    p.proposed_by
-             from payment p cross join lateral (select ledger_balance(p.payment_id, 'unallocated') as amount) b
-             where p.reservation_id is null and b.amount > 0 order by p.paid_at limit $1",
-        )
-        .await?;
-    client
-        .query(&statement, &[&LIST_MAX])
-        .await?
-        .iter()
-        .map(|row| {
-            let code: Option<String> = row.try_get("proposed_code")?;
-            Ok(Unallocated {
-                payment_id: row.try_get("payment_id")?,
-                provider: row.try_get("provider")?,
-                receipt: row.try_get("receipt")?,
-                reference: row.try_get("reference")?,
-                amount: Money {
-                    minor: row.try_get("amount")?,
-                    currency: read_currency(row)?,
-                },
-                paid_at: row.try_get("paid_at")?,
-                proposed: code.zip(row.try_get("proposed_by")?),
-            })
-        })
-        .collect()
-}
-
-/// Proposes a reservation for an unallocated payment as `by`. True: `by` is the second person to propose the same.
-///
-/// # Errors
-/// [`DbError`]
-pub async fn propose(
-    client: &impl GenericClient,
-    payment_id: Uuid,
-    code: &str,
-    by: &str,
-) -> Result<bool, DbError> {
-    let statement = client
-        .prepare_cached(
-            "update payment p set proposed_code = $2, proposed_by = $3 from payment before
-             where p.payment_id = $1 and before.payment_id = p.payment_id
-             returning coalesce(before.proposed_code = $2 and before.proposed_by <> $3, false) as agreed",
-        )
-        .await?;
-    let row = client
-        .query_opt(&statement, &[&payment_id, &code, &by])
-        .await?;
-    row.map_or(Ok(false), |row| Ok(row.try_get("agreed")?))
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::booking::code::Code;
 use crate::booking::money::Money;
-use crate::db::effect::Draft;
+use crate::db::effect::{Cause, Draft};
 use crate::db::reservations::{self, Reservation};
 use crate::db::{DbError, unknown};
 
@@ -23,6 +23,8 @@ pub struct Arrival<'a> {
     pub amount: Money,
     /// When, by the provider.
     pub paid_at: DateTime<Utc>,
+    /// Who told of it.
+    pub cause: Cause<'a>,
 }
 
 /// What money was sent for.
@@ -44,8 +46,6 @@ pub enum Purpose<'a> {
 pub struct Payable {
     /// The reservation.
     pub reservation: Reservation,
-    /// What has come for it.
-    pub paid: Money,
     /// What has to come before it is confirmed.
     pub to_pay: Money,
 }
@@ -98,7 +98,7 @@ impl Settled {
         }
     }
 
-    fn find(word: &str) -> Option<Settled> {
+    pub(super) fn find(word: &str) -> Option<Settled> {
         [
             Settled::Again,
             Settled::Moved,
@@ -127,7 +127,7 @@ pub async fn find_payable(
     };
     let statement = client
         .prepare_cached(
-            "select v.*, r.paid, coalesce(r.to_pay, r.total) as to_pay
+            "select v.*, coalesce(r.to_pay, r.total) as to_pay
              from reservation r join reservation_shown v on v.reservation_id = r.reservation_id
              where r.reservation_id = (select a.reservation_id from payment_attempt a where a.attempt_id = $1)
                 or r.code = $2",
@@ -138,10 +138,6 @@ pub async fn find_payable(
         let reservation = reservations::from_row(&row)?;
         let currency = reservation.total.currency;
         Ok(Payable {
-            paid: Money {
-                minor: row.try_get("paid")?,
-                currency,
-            },
             to_pay: Money {
                 minor: row.try_get("to_pay")?,
                 currency,
@@ -170,7 +166,8 @@ pub async fn settle(
     let texts = serde_json::to_value(texts).map_err(|e| DbError::Refused(e.into()))?;
     let statement = client
         .prepare_cached(
-            "select s.outcome from settle_payment($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) s",
+            "select s.outcome from settle_payment($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                                                    $13, $14, $15) s",
         )
         .await?;
     let row = client
@@ -186,37 +183,32 @@ pub async fn settle(
                 &arrival.amount.currency.code(),
                 &arrival.paid_at,
                 &at,
-                &seen.map(|seen| seen.paid.minor),
+                &seen.map(|seen| seen.reservation.paid.minor),
                 &seen.map(|seen| seen.reservation.status.word()),
                 &texts,
+                &arrival.cause.who,
+                &arrival.cause.channel,
+                &arrival.cause.why,
             ],
         )
         .await?;
     Settled::find(row.try_get("outcome")?).ok_or_else(|| unknown("outcome"))
 }
 
-/// Gives an unallocated payment to the reservation with this code, as a person decided. `None`: no reservation has it.
-/// Messages are not written: the person tells the guest.
+/// Whether money with this receipt has come.
 ///
 /// # Errors
 /// [`DbError`]
-pub async fn give(
+pub async fn is_known(
     client: &impl GenericClient,
-    payment_id: Uuid,
-    code: &Code,
-    at: DateTime<Utc>,
-    by: &str,
-) -> Result<Option<Settled>, DbError> {
+    provider: &str,
+    receipt: &str,
+) -> Result<bool, DbError> {
     let statement = client
         .prepare_cached(
-            "select allocate_payment($1, r.reservation_id, $3, 'operator', 'console', 'matched by ' || $4, '{}') as outcome
-             from reservation r where r.code = $2
-               and exists (select from payment p where p.payment_id = $1 and p.reservation_id is null)",
+            "select exists (select from payment where provider = $1 and receipt = $2) as known",
         )
         .await?;
-    let row = client
-        .query_opt(&statement, &[&payment_id, &code.digits(), &at, &by])
-        .await?;
-    row.map(|row| Settled::find(row.try_get("outcome")?).ok_or_else(|| unknown("outcome")))
-        .transpose()
+    let row = client.query_one(&statement, &[&provider, &receipt]).await?;
+    Ok(row.try_get("known")?)
 }

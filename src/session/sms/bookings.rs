@@ -31,17 +31,18 @@ impl Answer<'_> {
         for (part, reservation) in (0..).zip(&live) {
             let minor_per_unit = reservation.total.currency.minor_per_unit();
             let ways = attempts::find_ways(self.client, reservation.id, minor_per_unit).await?;
-            let left = ways.as_ref().map_or(reservation.total, |ways| ways.left);
+            let left = reservation.left();
             let message = match reservation.status {
                 _ if ways.is_some_and(|ways| ways.open) => Message::MoneyChecked,
                 Status::Held | Status::Paying => Message::OwedNow,
-                _ if left.minor <= 0 => Message::ConfirmedPaid,
+                _ if left.minor == 0 => Message::Paid,
                 _ => Message::OwedAtLodge,
             };
-            let mut record = records::booking(self.of.app, reservation);
-            if !matches!(message, Message::ConfirmedPaid) {
-                record = record.with([("total", Value::Money(left))]);
-            }
+            let record = records::booking(self.of.app, reservation).with([
+                ("total", Value::Money(left)),
+                ("amount", Value::Money(reservation.paid)),
+                ("receipt", Value::text(reservation.code.digits())),
+            ]);
             self.tell("paid", message, &record, part).await?;
         }
         Ok(())

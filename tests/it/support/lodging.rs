@@ -9,6 +9,7 @@ use reserveflow::db::DbError;
 use reserveflow::db::effect::{Cause, Draft, Turn};
 use reserveflow::db::lane::Lanes;
 use reserveflow::db::partitions::fill_nights;
+use reserveflow::db::payments::settle::{Arrival, Purpose, Settled, Texts, find_payable, settle};
 use reserveflow::db::reserve::{Booking, Isolation, Reserved, reserve};
 use reserveflow::phone::Msisdn;
 use tokio::time::Instant;
@@ -279,4 +280,39 @@ pub async fn assert_sound(pool: &Pool) {
         .await
         .unwrap();
     assert_eq!(row.get::<_, i64>(0), 0, "deadlocks");
+}
+
+/// All that is due of a reservation comes at this moment, told by this receipt. `None`: nothing is due.
+pub async fn pay_all(
+    client: &impl GenericClient,
+    code: &Code,
+    receipt: &str,
+    at: DateTime<Utc>,
+    texts: &Texts,
+) -> Result<Option<Settled>, DbError> {
+    let purpose = Purpose::Reference {
+        typed: "test",
+        code: Some(code),
+    };
+    loop {
+        let Some(seen) = find_payable(client, purpose).await? else {
+            return Ok(None);
+        };
+        let arrival = Arrival {
+            provider: "test",
+            receipt: Some(receipt),
+            purpose,
+            amount: seen.reservation.total,
+            paid_at: at,
+            cause: Cause {
+                who: "operator",
+                channel: "console",
+                why: "seen on the till",
+            },
+        };
+        match settle(client, &arrival, at, Some(&seen), texts).await? {
+            Settled::Moved => {}
+            settled => return Ok(Some(settled)),
+        }
+    }
 }
