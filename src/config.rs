@@ -1,6 +1,7 @@
 //! Every setting: one YAML file, read once at the start into typed values. `${NAME}` and `${NAME:-default}` in it stand
 //! for environment variables. `deploy/reserveflow.yaml` shows each with its default.
 
+mod archive;
 mod payments;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_saphyr::options::PropertySyntax;
 
+pub use self::archive::ArchiveConfig;
 pub use self::payments::PaymentsConfig;
 use crate::country::Country;
 use crate::db::pool::Statements;
@@ -92,6 +94,9 @@ pub struct Config {
     /// How guests pay by phone. Without an account, lodges that want money before the stay are not offered.
     #[serde(default)]
     pub payments: PaymentsConfig,
+    /// Where months of the calendar go that are over for long.
+    #[serde(default)]
+    pub archive: ArchiveConfig,
     /// Load the sample lodgings into a database that has none. The demo's, not a setting.
     #[serde(skip)]
     pub sample: bool,
@@ -500,6 +505,9 @@ impl Config {
         if let Some(fault) = self.sms.unsound(&self.smpp) {
             return Some(fault);
         }
+        if let Some((key, why)) = self.archive.unsound() {
+            return fault(key, why);
+        }
         let is_production = self.environment == Environment::Production;
         if let Some(fault) = self.payments.unsound(is_production) {
             return Some(fault);
@@ -881,6 +889,11 @@ mod tests {
             (
                 "sms: { route: sandbox, routes: [{ provider: sandbox }] }\n",
                 "sms.route",
+            ),
+            ("archive: { keep_months: 0 }\n", "archive.keep_months"),
+            (
+                "archive: { to: ./cold, s3: { region: eu-west-1 } }\n",
+                "archive.s3",
             ),
         ] {
             let error = parse(more).unwrap_err().to_string();

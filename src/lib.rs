@@ -28,6 +28,7 @@
 //! - [`breaker`]: when a store is not asked any more, and when again. [`spool`]: what is reported meanwhile.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
 //! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus, erasures.
+//! - [`archive`]: old months out of the calendar into cold storage, a folder or S3.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
 //! - [`embedded`]: the private Postgres and Redis of the demo and the tests.
@@ -40,6 +41,7 @@
 //! if its reservation is confirmed; no reply is late, longer than the screen, or without a word about booking and money.
 
 pub mod app;
+pub mod archive;
 pub mod booking;
 pub mod books;
 pub mod breaker;

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use reserveflow::embedded::{SuperviseArgs, supervise};
 use reserveflow::simulator::dial::{self, DialArgs};
 
+use command::archive::ArchiveArgs;
 use command::bench::Bench;
 use command::demo::DemoArgs;
 use command::import::ImportArgs;
@@ -58,6 +59,9 @@ enum Command {
         #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
         database_url: String,
     },
+    /// Take months that are over for long out of the calendar, into cold storage. The service does it by itself; this does
+    /// it now.
+    Archive(ArchiveArgs),
     /// Load places, properties or nights from CSV files: all rows, or none and every fault by line.
     Import(ImportArgs),
     /// Look after money: what belongs to no booking, what goes back.
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Command::Dial(args) => run(dial::run(args)),
         Command::Migrate { database_url } => run(command::migrate::run(database_url)),
         Command::Audit { database_url } => run(command::audit::run(database_url)),
+        Command::Archive(args) => run(command::archive::run(args)),
         Command::Import(args) => run(command::import::run(args)),
         Command::Payments(args) => run(command::payments::run(args)),
         Command::Reconcile(args) => run(command::reconcile::run(args)),

@@ -9,7 +9,7 @@ use actix_web::web::Data;
 use actix_web::{App as HttpApp, HttpServer};
 use anyhow::Context;
 use chrono::NaiveDate;
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, Pool};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ use crate::db::menu_versions;
 use crate::db::migrate::migrate;
 use crate::db::outbox;
 use crate::db::partitions::{MONTHS_AHEAD, ensure_months, fill_nights};
-use crate::db::pool::{PoolSettings, Statements, list_unset, pool, session_sql};
+use crate::db::pool::{BadPool, PoolSettings, Statements, list_unset, pool, session_sql};
 use crate::doors::Doors;
 use crate::health::Readiness;
 use crate::menu::files::{self, Sources};
@@ -99,6 +99,8 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         ),
         None => None,
     };
+    let cold_store = config.archive.store(config.data.as_deref());
+    let cold_store = cold_store.context("archive: old months have nowhere to go")?;
     let http = sms::http_builder()
         .build()
         .context("the HTTP client for SMS providers")?;
@@ -156,6 +158,15 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     let zone = app.config.home().time_zone;
     jobs.spawn(jobs::audit::run(pool.clone(), clock, zone, stopped.clone()));
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
+    if let Some(store) = cold_store {
+        jobs.spawn(jobs::archive::run(
+            direct_pool(&app)?,
+            store,
+            app.config.archive.keep_months,
+            clock,
+            stopped.clone(),
+        ));
+    }
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::erasures::run(pool.clone(), stopped.clone()));
     jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));
@@ -264,11 +275,7 @@ impl Service {
 /// Whatever keeps the database from being used.
 pub async fn prepare(app: &App) -> anyhow::Result<()> {
     let settings = &app.config.database;
-    let direct = match &settings.direct_url {
-        Some(url) => Some(pool(url.expose_secret(), &PoolSettings::default())?),
-        None => None,
-    };
-    let mut client = direct.as_ref().unwrap_or(&app.pool).get().await?;
+    let mut client = direct_pool(app)?.get().await?;
     for name in migrate(&client).await? {
         tracing::info!(name, "migrated");
     }
@@ -291,6 +298,14 @@ pub async fn prepare(app: &App) -> anyhow::Result<()> {
     }
     app.load_places().await?;
     Ok(())
+}
+
+/// The database itself, past any pooler.
+fn direct_pool(app: &App) -> Result<Pool, BadPool> {
+    match &app.config.database.direct_url {
+        Some(url) => pool(url.expose_secret(), &PoolSettings::default()),
+        None => Ok(app.pool.clone()),
+    }
 }
 
 /// The sample is loaded once; what a visitor changed since stays.

@@ -12,6 +12,7 @@ use tokio_postgres::error::SqlState;
 use crate::booking::money::Currency;
 use crate::phone::Msisdn;
 
+pub mod archive;
 pub mod audit;
 pub mod call_backs;
 pub mod change;

@@ -46,7 +46,7 @@ const RUSH_MAX: Duration = Duration::from_millis(3_500);
 const RUSH_PROPERTY: u32 = 900_001;
 
 #[derive(Clone, Copy, PartialEq)]
-enum Load {
+pub(super) enum Load {
     /// Any property, any day.
     Uniform,
     /// One property.
@@ -251,7 +251,7 @@ async fn closed(lanes: &Arc<Lanes>, load: Load) -> anyhow::Result<f64> {
 
 /// Guests who come at this rate, whether or not those before them have been answered; the 99th percentile in ms, counted
 /// from when each was due.
-async fn open(lanes: &Arc<Lanes>, load: Load, rate: f64) -> anyhow::Result<f64> {
+pub(super) async fn open(lanes: &Arc<Lanes>, load: Load, rate: f64) -> anyhow::Result<f64> {
     let begin = Instant::now();
     let mut guests = Vec::new();
     let mut due = begin;

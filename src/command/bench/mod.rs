@@ -1,5 +1,6 @@
 //! `reserveflow bench NAME`: the service beside its floor, in the same run on the same machine.
 
+mod archive;
 mod booking;
 mod ground;
 mod menu;
@@ -17,6 +18,8 @@ pub(crate) enum Bench {
     Menu,
     /// Reservations through the lanes, beside the best that pgbench reaches one at a time, on a Postgres of its own.
     Booking,
+    /// Reservations while old months are detached and archived, beside the same without, on a Postgres of its own.
+    Archive,
     /// Searches of the next 90 days, of one date and of a calendar, on a Postgres of its own.
     Search,
     /// Calls over HTTP to a service on stores of its own, beside a bare handler with one Redis GET and one SET.
@@ -33,6 +36,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     match bench {
         Bench::Menu => menu::run(),
         Bench::Booking => booking::run(),
+        Bench::Archive => archive::run(),
         Bench::Search => search::run(),
         Bench::Turn(args) => crate::run(turn::run(args)),
         Bench::Load(args) => turn::load::run(&args),

@@ -1,26 +1,19 @@
 //! The Daraja double of `PyPI`. It checks nothing and posts nothing: the password is checked and the callback posted here.
 
 use std::path::Path;
-use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reserveflow::booking::reservation::Status;
 use serde_json::json;
 
-use super::program::{Counterpart, free_port};
+use super::program::{Counterpart, free_port, python};
 use crate::payments::Till;
 
 fn double(port: u16) -> Counterpart {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("data/counterparts/python/bin/python3");
-    assert!(
-        python.is_file(),
-        "{} is missing: run `deploy/ensure counterparts`",
-        python.display()
-    );
     let script = root.join("tests/it/counterparts/daraja.py");
-    Counterpart::start(Command::new(python).arg(script).arg(port.to_string()))
+    Counterpart::start(python("python3").arg(script).arg(port.to_string()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

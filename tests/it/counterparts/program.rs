@@ -134,6 +134,18 @@ pub fn node(script: &str) -> Command {
     command
 }
 
+/// A program of the Python that `deploy/ensure counterparts` has put into `data`.
+pub fn python(program: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("data/counterparts/python/bin").join(program);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `deploy/ensure counterparts`",
+        path.display()
+    );
+    Command::new(path)
+}
+
 /// A program of a package of the distribution.
 pub fn installed(name: &str, folders: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();

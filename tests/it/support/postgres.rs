@@ -100,16 +100,22 @@ fn url() -> &'static str {
 pub async fn sample_database_of(today: NaiveDate) -> String {
     let pool = database().await;
     let mut client = pool.get().await.unwrap();
-    let name: String = client
-        .query_one("select current_database()::text", &[])
-        .await
-        .unwrap()
-        .get(0);
     ensure_months(&mut client, today, MONTHS_AHEAD)
         .await
         .unwrap();
     import_sample(&mut client, today).await;
-    format!("{} dbname={name}", url())
+    url_of(&pool).await
+}
+
+/// The URL of this database.
+pub async fn url_of(pool: &Pool) -> String {
+    format!("{} dbname={}", url(), name_of(pool).await)
+}
+
+async fn name_of(pool: &Pool) -> String {
+    let client = pool.get().await.unwrap();
+    let name = client.query_one("select current_database()::text", &[]);
+    name.await.unwrap().get(0)
 }
 
 async fn import_sample(client: &mut Client, today: NaiveDate) {
@@ -129,11 +135,7 @@ pub async fn sample_database() -> String {
     if sample.is_none() {
         let pool = database().await;
         let mut client = pool.get().await.unwrap();
-        let name: String = client
-            .query_one("select current_database()::text", &[])
-            .await
-            .unwrap()
-            .get(0);
+        let name = name_of(&pool).await;
         import_sample(&mut client, Utc::now().date_naive()).await;
         drop(client);
         pool.close();
