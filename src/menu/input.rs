@@ -2,9 +2,11 @@
 
 use chrono::NaiveDate;
 
+use super::amount::parse_amount;
 use super::date::{BadDate, parse_date};
 use super::language::{Language, Wrong};
-use super::value::{NAME_CHARS_MAX, Type, Value};
+use super::pin::Pin;
+use super::value::{GUESTS_MAX, NAME_CHARS_MAX, NIGHTS_MAX, PLACE_CHARS_MAX, Type, Value};
 use crate::booking::code::Code;
 use crate::country::Country;
 use crate::phone::Msisdn;
@@ -33,11 +35,19 @@ impl Reader<'_> {
                 .filter(|name| name.chars().any(char::is_alphabetic))
                 .map(Value::Text)
                 .ok_or(Wrong::Name),
-            Type::Count(low, high) => self
-                .count(typed)
-                .filter(|count| (low..=high).contains(count))
-                .map(Value::Count)
-                .ok_or(Wrong::Count),
+            Type::PlaceName => words(typed, PLACE_CHARS_MAX)
+                .filter(|name| name.chars().any(char::is_alphabetic))
+                .map(Value::Text)
+                .ok_or(Wrong::Place),
+            Type::Count(low, high) => within(self.count(typed), (low, high)).ok_or(Wrong::Count),
+            Type::Nights => {
+                let count = self.counted(typed, |language| &language.night_words);
+                within(count, (1, NIGHTS_MAX)).ok_or(Wrong::Nights)
+            }
+            Type::Guests => {
+                let count = self.counted(typed, |language| &language.guest_words);
+                within(count, (1, GUESTS_MAX)).ok_or(Wrong::Guests)
+            }
             Type::Date => self.date(typed).map(Value::Date),
             Type::Msisdn => Msisdn::parse_typed(typed, self.country)
                 .map(|msisdn| Value::text(msisdn.as_str()))
@@ -45,7 +55,11 @@ impl Reader<'_> {
             Type::Code => Code::parse(typed)
                 .map(|code| Value::text(code.to_string()))
                 .map_err(|_| Wrong::Code),
-            Type::Money | Type::Record(_) | Type::List(_) => Err(Wrong::Option),
+            Type::Money => parse_amount(typed, self.country.currency)
+                .map(Value::Money)
+                .ok_or(Wrong::Money),
+            Type::Pin => Pin::parse(typed).map(Value::Pin).ok_or(Wrong::Pin),
+            Type::Record(_) | Type::List(_) => Err(Wrong::Option),
         }
     }
 
@@ -56,6 +70,28 @@ impl Reader<'_> {
                 .iter()
                 .find_map(|language| language.number(&word))
         })
+    }
+
+    /// `2`, `2 nights`, `siku 2`: a count, perhaps with a word for what is counted.
+    fn counted<'b>(
+        &'b self,
+        typed: &str,
+        units: impl Fn(&'b Language) -> &'b [String],
+    ) -> Option<i64> {
+        let lower = typed.to_lowercase();
+        let is_unit = |word: &str| {
+            let mut languages = self.languages.iter();
+            languages.any(|language| units(language).iter().any(|unit| unit == word))
+        };
+        let digits = lower.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 && is_unit(lower[digits..].trim()) {
+            return lower[..digits].parse().ok();
+        }
+        let mut told = lower.split_whitespace().filter(|word| !is_unit(word));
+        match (told.next(), told.next()) {
+            (Some(count), None) => self.count(count),
+            _ => self.count(typed),
+        }
     }
 
     fn date(&self, typed: &str) -> Result<NaiveDate, Wrong> {
@@ -71,6 +107,12 @@ impl Reader<'_> {
             BadDate::NoSuchDay => Wrong::NoSuchDay,
         })
     }
+}
+
+fn within(count: Option<i64>, (low, high): (i64, i64)) -> Option<Value> {
+    count
+        .filter(|count| (low..=high).contains(count))
+        .map(Value::Count)
 }
 
 /// A key as meant: blanks around it and a final dot or `#` dropped, letters that look like digits read as digits, no leading

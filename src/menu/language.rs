@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::date::DateWords;
 use super::template::Template;
-use super::value::{NAME_CHARS_MAX, Type, Value};
+use super::value::{NAME_CHARS_MAX, PLACE_CHARS_MAX, Type, Value};
 use crate::booking::money::Money;
 use crate::sms::gsm7;
 
@@ -28,6 +28,8 @@ struct LanguageFile {
     weekday_words: [Vec<String>; 7],
     month_words: [Vec<String>; 12],
     number_words: Vec<Vec<String>>,
+    night_words: Vec<String>,
+    guest_words: Vec<String>,
     wrong: BTreeMap<String, String>,
 }
 
@@ -48,6 +50,9 @@ pub struct Language {
     /// What people type for dates.
     pub date_words: DateWords,
     number_words: Vec<Vec<String>>,
+    /// What people say beside a count of nights, and of people.
+    pub(super) night_words: Vec<String>,
+    pub(super) guest_words: Vec<String>,
     wrong: BTreeMap<Wrong, Template>,
 }
 
@@ -107,10 +112,15 @@ pub enum Wrong {
     Msisdn,
     Code,
     Text,
+    Place,
+    Nights,
+    Guests,
+    Money,
+    Pin,
 }
 
 impl Wrong {
-    const ALL: [(Wrong, &'static str); 10] = [
+    const ALL: [(Wrong, &'static str); 15] = [
         (Wrong::Option, "option"),
         (Wrong::Date, "date"),
         (Wrong::Past, "past"),
@@ -121,7 +131,18 @@ impl Wrong {
         (Wrong::Msisdn, "msisdn"),
         (Wrong::Code, "code"),
         (Wrong::Text, "text"),
+        (Wrong::Place, "place"),
+        (Wrong::Nights, "nights"),
+        (Wrong::Guests, "guests"),
+        (Wrong::Money, "money"),
+        (Wrong::Pin, "pin"),
     ];
+}
+
+impl Wrong {
+    fn has_range(self) -> bool {
+        matches!(self, Wrong::Count | Wrong::Nights | Wrong::Guests)
+    }
 }
 
 /// A count's range is filled into its error text as these.
@@ -145,7 +166,7 @@ impl Language {
                 Template::parse(text).map_err(|error| format!("wrong.{key}: {error}"))?;
             if let Some(path) = template
                 .paths()
-                .find(|path| kind != Wrong::Count || !RANGE.contains(&path.variable.as_str()))
+                .find(|path| !kind.has_range() || !RANGE.contains(&path.variable.as_str()))
             {
                 return Err(format!("wrong.{key}: unknown value {{{}}}", path.variable));
             }
@@ -186,6 +207,8 @@ impl Language {
                 months: file.month_words,
             },
             number_words: file.number_words,
+            night_words: file.night_words,
+            guest_words: file.guest_words,
             wrong,
         })
     }
@@ -209,19 +232,21 @@ impl Language {
         let kinds: &[Wrong] = match input {
             Some(Type::Date) => &[Wrong::Date, Wrong::Past, Wrong::TooFar, Wrong::NoSuchDay],
             Some(Type::Count(..)) => &[Wrong::Count],
+            Some(Type::Nights) => &[Wrong::Nights],
+            Some(Type::Guests) => &[Wrong::Guests],
+            Some(Type::PlaceName) => &[Wrong::Place],
+            Some(Type::Money) => &[Wrong::Money],
+            Some(Type::Pin) => &[Wrong::Pin],
             Some(Type::Name) => &[Wrong::Name],
             Some(Type::Msisdn) => &[Wrong::Msisdn],
             Some(Type::Code) => &[Wrong::Code],
             Some(Type::Text(_)) => &[Wrong::Text],
             _ => &[Wrong::Option],
         };
-        let bounds = match input {
-            Some(Type::Count(low, high)) => (low, high),
-            _ => (0, 0),
-        };
+        let range = input.and_then(Type::range);
         kinds
             .iter()
-            .filter_map(|kind| gsm7::septets(&self.wrong(*kind, Some(bounds))))
+            .filter_map(|kind| gsm7::septets(&self.wrong(*kind, range)))
             .max()
             .unwrap_or_default()
     }
@@ -244,7 +269,7 @@ impl Language {
                 self.write_day(text, *date);
             }
             Value::Money(money) => self.write_money(text, *money),
-            Value::Record(_) | Value::List(_) => {}
+            Value::Record(_) | Value::List(_) | Value::Pin(_) => {}
         }
     }
 
@@ -301,7 +326,11 @@ impl Language {
         };
         match of {
             Type::Text(chars) => Some(chars),
-            Type::Count(low, high) => Some(low.to_string().len().max(high.to_string().len())),
+            Type::PlaceName => Some(PLACE_CHARS_MAX),
+            Type::Count(..) | Type::Nights | Type::Guests => {
+                let (low, high) = of.range()?;
+                Some(low.to_string().len().max(high.to_string().len()))
+            }
             Type::Date => Some(longest(&self.weekdays) + " 31 ".len() + longest(&self.months)),
             Type::Money => {
                 Some("KES 9999999.99".len() + 2 * gsm7::septets(&self.thousands).unwrap_or(2))
@@ -309,7 +338,7 @@ impl Language {
             Type::Name => Some(NAME_CHARS_MAX),
             Type::Msisdn => Some("+123456789012345".len()),
             Type::Code => Some("1234-5678".len()),
-            Type::Record(_) | Type::List(_) => None,
+            Type::Pin | Type::Record(_) | Type::List(_) => None,
         }
     }
 

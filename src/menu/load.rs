@@ -49,8 +49,15 @@ pub fn load_whole(
         return Err(findings);
     }
     let file = link(&main, &called)?;
+    let key = |key: &Option<Word>| key.as_ref().map(|word| word.value.clone());
     let mut loader = Loader {
         file: &file,
+        keys: DoorKeys {
+            back: key(&file.keys.back),
+            home: key(&file.keys.home),
+            more: key(&file.keys.more),
+            previous: key(&file.keys.previous),
+        },
         languages,
         doors,
         findings: Vec::new(),
@@ -73,6 +80,8 @@ pub fn load_whole(
 
 struct Loader<'a> {
     file: &'a FlowFile,
+    /// The keys that the flow changes.
+    keys: DoorKeys,
     languages: &'a [Language],
     doors: &'a [Door],
     findings: Vec<Finding>,
@@ -114,7 +123,7 @@ impl Loader<'_> {
                 format!("more than {SCREENS_MAX} screens"),
             ));
         }
-        let keys = self.keys();
+        self.keys_are_sound();
         let variables = self.variables();
         let screens: Vec<Screen> = file
             .screens
@@ -154,25 +163,19 @@ impl Loader<'_> {
             resume,
             after_wrong,
             dial,
-            keys,
+            keys: self.keys.clone(),
             variables,
             index,
             screens,
         })
     }
 
-    fn keys(&mut self) -> DoorKeys {
+    fn keys_are_sound(&mut self) {
         let file = &self.file.keys;
-        let word = |key: &Option<Word>| key.as_ref().map(|word| word.value.clone());
-        let keys = DoorKeys {
-            back: word(&file.back),
-            home: word(&file.home),
-            more: word(&file.more),
-            previous: word(&file.previous),
-        };
         let words = [&file.back, &file.home, &file.more, &file.previous];
         for door in self.doors {
-            if let Some(bad) = door.keys.over(keys.over(Keys::default())).unsound() {
+            if let Some(bad) = self.keys_behind(door).unsound() {
+                let bad = bad.to_owned();
                 let mut words = words.into_iter().flatten();
                 let at = words.find(|word| word.value == bad);
                 let message = format!("behind {}, '{bad}' cannot lead around", door.name);
@@ -182,22 +185,17 @@ impl Loader<'_> {
                 );
             }
         }
-        keys
+    }
+
+    fn keys_behind<'b>(&'b self, door: &'b Door) -> Keys<'b> {
+        door.keys.over(self.keys.over(Keys::default()))
     }
 
     /// The door behind which this key turns a page or leads home.
     fn door_of(&self, key: &str) -> Option<&Door> {
-        let file = &self.file.keys;
-        let own = |key: &Option<Word>, usual: &str| {
-            key.as_ref().map_or(usual, |word| &word.value).to_owned()
-        };
-        let usual = Keys::default();
         self.doors.iter().find(|door| {
-            let leads =
-                |changed: &Option<String>, own: String| *changed.as_ref().unwrap_or(&own) == key;
-            leads(&door.keys.home, own(&file.home, usual.home))
-                || leads(&door.keys.more, own(&file.more, usual.more))
-                || leads(&door.keys.previous, own(&file.previous, usual.previous))
+            let keys = self.keys_behind(door);
+            [keys.home, keys.more, keys.previous].contains(&key)
         })
     }
 
@@ -207,7 +205,11 @@ impl Loader<'_> {
             let fixed = action::VARIABLES
                 .iter()
                 .find(|(known, _)| *known == name.value);
-            if let Some((_, expected)) = fixed.filter(|(_, expected)| *expected != of.value) {
+            let is_same = |expected: &str| {
+                let types = Type::parse(expected).zip(Type::parse(&of.value));
+                types.is_some_and(|(one, other)| one.fits_in(other) && other.fits_in(one))
+            };
+            if let Some((_, expected)) = fixed.filter(|(_, expected)| !is_same(expected)) {
                 self.find(
                     Finding::at(
                         "type",
@@ -227,7 +229,7 @@ impl Loader<'_> {
             match Type::parse(&of.value) {
                 Some(of) => variables.push((name.value.clone(), of)),
                 None => self.find(Finding::at("type", of, format!("'{}' is not a type", of.value)).hint(
-                    "one of: text N, count A..B, date, money, name, msisdn, code, place, region, offer, quote, booking, list of …",
+                    "one of: text N, count A..B, nights, guests, date, money, name, place_name, msisdn, code, pin, place, offer, booking, list of …",
                 )),
             }
         }
@@ -300,7 +302,7 @@ impl Loader<'_> {
         let input = screen
             .input
             .as_ref()
-            .and_then(|input| self.input(name, input, typed_to?));
+            .and_then(|input| self.input(name, input, &screen.options, typed_to?));
         let list = screen
             .list
             .as_ref()
@@ -420,7 +422,39 @@ impl Loader<'_> {
         other.fits_in(of).then(|| Setting::Copy(word.value.clone()))
     }
 
-    fn input(&mut self, name: &Word, input: &Map<Word>, to: Target) -> Option<Input> {
+    /// A number that leads around cannot be answered with.
+    fn numbers_can_be_typed(
+        &mut self,
+        of: &Word,
+        (low, high): (i64, i64),
+        options: &Map<OptionFile>,
+    ) {
+        let taken = self.doors.iter().find_map(|door| {
+            let keys = self.keys_behind(door);
+            let mut keys = [keys.back, keys.more, keys.previous].into_iter();
+            let key = keys.find(|key| {
+                let number = key.parse::<i64>();
+                number.is_ok_and(|number| (low..=high).contains(&number))
+                    && options.find(key).is_none()
+            });
+            key.map(|key| (key.to_owned(), door.name.clone()))
+        });
+        if let Some((key, door)) = taken {
+            let message = format!("'{key}' leads around behind {door} and can be typed here");
+            self.find(
+                Finding::at("key", of, message)
+                    .hint("give that another key under 'keys', or ask for other numbers"),
+            );
+        }
+    }
+
+    fn input(
+        &mut self,
+        name: &Word,
+        input: &Map<Word>,
+        options: &Map<OptionFile>,
+        to: Target,
+    ) -> Option<Input> {
         let [(variable, of)] = &input.0[..] else {
             self.find(Finding::at(
                 "screen",
@@ -430,7 +464,8 @@ impl Loader<'_> {
             return None;
         };
         let declared = self.variable(variable)?;
-        if Type::parse(&of.value) != Some(declared) {
+        let read = Type::parse(&of.value).filter(|read| read.fits_in(declared));
+        if read.is_none() {
             self.find(Finding::at(
                 "type",
                 of,
@@ -444,9 +479,12 @@ impl Loader<'_> {
                 format!("nobody can type a {}", declared.word()),
             ));
         }
+        if let Some(range) = read.and_then(Type::range) {
+            self.numbers_can_be_typed(of, range, options);
+        }
         Some(Input {
             variable: variable.value.clone(),
-            of: declared,
+            of: read?,
             to,
         })
     }

@@ -2,6 +2,7 @@
 //! are pure. No I/O after loading.
 
 pub mod action;
+pub mod amount;
 mod check;
 pub mod date;
 pub mod door;
@@ -14,6 +15,7 @@ pub mod language;
 pub mod link;
 pub mod load;
 pub mod messages;
+pub mod pin;
 pub mod rehearse;
 pub mod render;
 pub mod sample;

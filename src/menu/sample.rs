@@ -25,10 +25,14 @@ impl Sample {
         match of {
             Type::Text(max) => Value::text(self.text(name, max)),
             Type::Name => Value::text(self.text("name", super::value::NAME_CHARS_MAX)),
-            Type::Count(low, high) => Value::Count(match self {
-                Sample::Usual => 2.clamp(low, high),
-                Sample::Longest => high,
-            }),
+            Type::PlaceName => Value::text(self.text(name, super::value::PLACE_CHARS_MAX)),
+            Type::Count(..) | Type::Nights | Type::Guests => {
+                let (low, high) = of.range().unwrap_or_default();
+                Value::Count(match self {
+                    Sample::Usual => 2.clamp(low, high),
+                    Sample::Longest => high,
+                })
+            }
             Type::Date => Value::Date(today + Days::new(1)),
             Type::Money => Value::Money(match self {
                 Sample::Usual => Money::from_units(4_500, Currency::Kes),
@@ -39,6 +43,8 @@ impl Sample {
             }),
             Type::Msisdn => Value::text("+254712345678"),
             Type::Code => Value::text("4821-7736"),
+            // Nothing shows it.
+            Type::Pin => Value::text(""),
             Type::Record(record) => self.record(record, today),
             Type::List(record) => Value::list((0..LIST_LEN).map(|_| self.record(record, today))),
         }

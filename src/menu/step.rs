@@ -320,6 +320,9 @@ impl Menu {
         if let Kind::Run(run) = &screen.kind {
             return Step::Run(run.action);
         }
+        state
+            .values
+            .retain(|_, value| !matches!(value, Value::Pin(_)));
         if let Some(seen) = state
             .history
             .iter()
@@ -354,10 +357,7 @@ impl Menu {
             };
             return self.leave(state, from, Target::Screen(lost));
         }
-        let range = input.and_then(|input| match input.of {
-            Type::Count(low, high) => Some((low, high)),
-            _ => None,
-        });
+        let range = input.and_then(|input| input.of.range());
         state.pages = vec![0];
         state.notice = Some(self.language(&state.language).wrong(wrong, range));
         Step::Show

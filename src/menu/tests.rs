@@ -5,6 +5,7 @@ mod call;
 mod findings;
 mod glossary;
 mod harm;
+mod input;
 mod languages;
 mod longest;
 mod messages;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::pin::Pin;
 use crate::booking::money::Money;
 
 /// A value of a variable. Records and lists come from actions only.
@@ -24,6 +25,9 @@ pub enum Value {
     Record(Arc<BTreeMap<String, Value>>),
     /// Records in the order shown.
     List(Arc<Vec<Value>>),
+    /// Until the work that it is for is done; a state that still holds one cannot be written anywhere.
+    #[serde(skip)]
+    Pin(Pin),
 }
 
 impl Value {
@@ -87,6 +91,14 @@ impl Value {
         }
     }
 
+    /// The PIN.
+    pub fn as_pin(&self) -> Option<&Pin> {
+        match self {
+            Value::Pin(pin) => Some(pin),
+            _ => None,
+        }
+    }
+
     /// The date.
     pub fn as_date(&self) -> Option<NaiveDate> {
         match self {
@@ -101,11 +113,17 @@ impl Value {
 pub enum Type {
     /// At most so many characters.
     Text(usize),
+    /// Words that can name a town or a stage: a text of [`PLACE_CHARS_MAX`].
+    PlaceName,
     /// A number in this range.
     Count(i64, i64),
+    /// How long a stay is: a count of 1 to [`NIGHTS_MAX`].
+    Nights,
+    /// For how many people it is: a count of 1 to [`GUESTS_MAX`].
+    Guests,
     /// A calendar date.
     Date,
-    /// An amount up to 9,999,999 whole units.
+    /// An amount up to [`UNITS_MAX`] whole units.
     Money,
     /// A person's name, one word or more.
     Name,
@@ -113,6 +131,8 @@ pub enum Type {
     Msisdn,
     /// A booking code.
     Code,
+    /// A PIN. Known to the work that follows the screen it is typed at, and to nothing after that.
+    Pin,
     /// Fields of their own types.
     Record(&'static RecordType),
     /// Up to [`LIST_LEN_MAX`] records.
@@ -121,6 +141,14 @@ pub enum Type {
 
 /// The longest list that an action may hand to a screen.
 pub const LIST_LEN_MAX: usize = 24;
+/// The longest name of a place that is looked for, in characters.
+pub const PLACE_CHARS_MAX: usize = 40;
+/// The longest stay.
+pub const NIGHTS_MAX: i64 = 30;
+/// The most people of a stay.
+pub const GUESTS_MAX: i64 = 12;
+/// The largest amount, in whole units.
+pub const UNITS_MAX: i64 = 9_999_999;
 /// The longest name kept, in characters.
 pub const NAME_CHARS_MAX: usize = 20;
 
@@ -233,7 +261,8 @@ pub static RECORDS: &[RecordType] = &[
 ];
 
 impl Type {
-    /// Reads `text 40`, `count 1..30`, `date`, `money`, `name`, `msisdn`, `code`, a record's name, or `list of` one.
+    /// Reads `text 40`, `count 1..30`, `date`, `money`, `name`, `place_name`, `nights`, `guests`, `msisdn`, `code`, `pin`,
+    /// a record's name, or `list of` one.
     pub fn parse(text: &str) -> Option<Type> {
         let record = |name: &str| RECORDS.iter().find(|record| record.name == name);
         match text.split_whitespace().collect::<Vec<_>>()[..] {
@@ -249,6 +278,10 @@ impl Type {
             ["name"] => Some(Type::Name),
             ["msisdn"] => Some(Type::Msisdn),
             ["code"] => Some(Type::Code),
+            ["pin"] => Some(Type::Pin),
+            ["place_name"] => Some(Type::PlaceName),
+            ["nights"] => Some(Type::Nights),
+            ["guests"] => Some(Type::Guests),
             ["list", "of", name] => record(name).map(Type::List),
             [name] => record(name).map(Type::Record),
             _ => None,
@@ -260,17 +293,29 @@ impl Type {
         match self {
             Type::Text(max) => Some(max),
             Type::Name => Some(NAME_CHARS_MAX),
+            Type::PlaceName => Some(PLACE_CHARS_MAX),
+            _ => None,
+        }
+    }
+
+    /// The least and the most of a count.
+    pub fn range(self) -> Option<(i64, i64)> {
+        match self {
+            Type::Count(low, high) => Some((low, high)),
+            Type::Nights => Some((1, NIGHTS_MAX)),
+            Type::Guests => Some((1, GUESTS_MAX)),
             _ => None,
         }
     }
 
     /// Whether every value of this type is one of the other.
     pub(super) fn fits_in(self, other: Type) -> bool {
+        if let (Some((low, high)), Some((lowest, highest))) = (self.range(), other.range()) {
+            return lowest <= low && high <= highest;
+        }
         match (self, other) {
             (Type::Text(max), Type::Text(room)) => max <= room,
-            (Type::Count(low, high), Type::Count(lowest, highest)) => {
-                lowest <= low && high <= highest
-            }
+            (Type::PlaceName, Type::Text(room)) => PLACE_CHARS_MAX <= room,
             _ => self == other,
         }
     }
@@ -285,6 +330,10 @@ impl Type {
             Type::Name => "name".to_owned(),
             Type::Msisdn => "msisdn".to_owned(),
             Type::Code => "code".to_owned(),
+            Type::Pin => "pin".to_owned(),
+            Type::PlaceName => "place_name".to_owned(),
+            Type::Nights => "nights".to_owned(),
+            Type::Guests => "guests".to_owned(),
             Type::Record(record) => record.name.to_owned(),
             Type::List(record) => format!("list of {}", record.name),
         }
@@ -292,7 +341,7 @@ impl Type {
 
     /// Whether a screen can ask for it.
     pub fn can_be_typed(self) -> bool {
-        !matches!(self, Type::Money | Type::Record(_) | Type::List(_))
+        !matches!(self, Type::Record(_) | Type::List(_))
     }
 }
 

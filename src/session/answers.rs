@@ -33,7 +33,7 @@ impl Session {
         let answers: Vec<_> = input.split('*').collect();
         let takes_words = matches!(
             spoken.menu().asks_for(state),
-            Some(Type::Text(_) | Type::Name)
+            Some(Type::Text(_) | Type::PlaceName | Type::Name)
         );
         if answers.len() == 1 || takes_words || input.trim_matches('*').is_empty() {
             return self.step(state, input, &self.turn_at(at, ""), spoken).await;
@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// Goes through answers that were not given to a screen of this dialogue: never past an answer that commits, unless
-    /// what it committed then is on record.
+    /// what it committed then is on record, nor past a screen that asks for a PIN.
     pub(super) async fn replay(
         &self,
         state: &mut State,
@@ -59,7 +59,8 @@ impl Session {
                 ..first.clone()
             };
             let commits = spoken.menu().commits(state, answer);
-            if commits && !self.has_made(&turn).await? {
+            let secret = spoken.menu().asks_for(state) == Some(Type::Pin);
+            if secret || commits && !self.has_made(&turn).await? {
                 return Ok(());
             }
             match self.step(state, answer, &turn, spoken).await {

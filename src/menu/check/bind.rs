@@ -7,7 +7,8 @@ use crate::menu::action;
 use crate::menu::finding::Finding;
 use crate::menu::flow::{Choice, Kind, Setting, Texts};
 use crate::menu::source::Word;
-use crate::menu::value::RecordType;
+use crate::menu::template::Path;
+use crate::menu::value::{RecordType, Type};
 
 type Bound = BTreeSet<String>;
 
@@ -35,7 +36,10 @@ impl Check<'_> {
                     continue;
                 };
                 for (to, binds) in exits(flow, screen) {
-                    let there: Bound = here.iter().cloned().chain(binds).collect();
+                    let mut there: Bound = here.iter().cloned().chain(binds).collect();
+                    if !matches!(flow.screens[to].kind, Kind::Run(_)) {
+                        there.retain(|variable| !self.is_pin(variable));
+                    }
                     let met = match &bound[to] {
                         None => there,
                         Some(before) => before.intersection(&there).cloned().collect(),
@@ -87,6 +91,12 @@ impl Check<'_> {
             }
             Kind::End(texts) => self.shown(texts, bound, None),
         }
+    }
+
+    /// Known to work only.
+    fn is_pin(&self, variable: &str) -> bool {
+        let mut variables = self.flow.variables.iter();
+        variables.any(|(name, of)| name == variable && *of == Type::Pin)
     }
 
     fn copied(&mut self, choice: &Choice, bound: &Bound) {
@@ -157,6 +167,13 @@ impl Check<'_> {
                         ),
                     ));
                 }
+            }
+            let type_of = |path: &Path| self.flow.type_of(path, item);
+            let shows =
+                language.is_none_or(|language| template.septets_max(&type_of, language).is_some());
+            if !shows && !self.findings.iter().any(|finding| finding.is_at(word)) {
+                let message = "a value in this text cannot be shown";
+                self.findings.push(Finding::at("type", word, message));
             }
             for (path, forms) in template.plurals() {
                 if language.is_some_and(|language| language.plural.forms() != forms) {

@@ -118,7 +118,7 @@ const CASES: &[Case] = &[
     ("type", "'count 3..1' is not a type", &[("  few: count 1..3", "  few: ¶count 3..1")]),
     ("type", "'text 0' is not a type", &[("  few: count 1..3", "  few: ¶text 0")]),
     ("type", "actions know 'region' as 'region'", &[("region: region", "region: ¶place")]),
-    ("type", "declared as 'count 1..30'", &[("input: { nights: count 1..30", "input: { nights: ¶count 1..9")]),
+    ("type", "declared as 'count 1..30'", &[("input: { nights: count 1..30", "input: { nights: ¶count 1..31")]),
     ("type", "nobody can type a place", &[("input: { typed: text 40 }", "input: { place: ¶place }")]),
     ("type", "'place' is a place, not a list", &[("list: places\n", "list: ¶place\n")]),
     ("type", "'region' cannot hold a place", &[("pick: place", "pick: ¶region")]),

@@ -93,7 +93,7 @@ proptest! {
         let reader = reader(menu);
         let types = [
             Type::Text(1), Type::Text(40), Type::Name, Type::Count(low, low + span), Type::Date, Type::Msisdn,
-            Type::Code, Type::Money,
+            Type::Code, Type::Money, Type::PlaceName, Type::Nights, Type::Guests,
         ];
         for of in types {
             let Ok(value) = reader.read(&typed, of) else { continue };
@@ -103,8 +103,8 @@ proptest! {
                 prop_assert!(gsm7::septets(&shown) <= language.septets_max(of), "{of:?}: {shown}");
                 prop_assert!(!shown.is_empty());
             }
-            if let Value::Count(count) = value {
-                prop_assert!((low..=low + span).contains(&count));
+            if let (Value::Count(count), Some((low, high))) = (value, of.range()) {
+                prop_assert!((low..=high).contains(&count));
             }
         }
     }

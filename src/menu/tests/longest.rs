@@ -4,7 +4,9 @@ use chrono::NaiveDate;
 
 use crate::booking::money::{Currency, Money};
 use crate::menu::action;
-use crate::menu::value::{NAME_CHARS_MAX, RecordType, Type, Value, Values};
+use crate::menu::value::{
+    GUESTS_MAX, NAME_CHARS_MAX, NIGHTS_MAX, PLACE_CHARS_MAX, RecordType, Type, Value, Values,
+};
 
 use super::today;
 
@@ -12,8 +14,12 @@ use super::today;
 pub(super) fn longest(of: Type, list_len: usize) -> Value {
     match of {
         Type::Text(max) => Value::text("Wŋ".repeat(max)),
+        Type::PlaceName => Value::text("Wŋ".repeat(PLACE_CHARS_MAX)),
         Type::Name => Value::text("W".repeat(NAME_CHARS_MAX)),
         Type::Count(_, high) => Value::Count(high),
+        Type::Nights => Value::Count(NIGHTS_MAX),
+        Type::Guests => Value::Count(GUESTS_MAX),
+        Type::Pin => Value::text(""),
         Type::Date => Value::Date(long_date()),
         Type::Money => Value::Money(Money {
             minor: 999_999_999,
@@ -61,12 +67,17 @@ pub(super) fn given() -> Values {
 pub(super) fn typed(of: Type) -> String {
     match of {
         Type::Text(max) => "W".repeat(2 * max),
+        Type::PlaceName => "W".repeat(2 * PLACE_CHARS_MAX),
         Type::Name => "W".repeat(2 * NAME_CHARS_MAX),
         Type::Count(_, high) => high.to_string(),
+        Type::Nights => NIGHTS_MAX.to_string(),
+        Type::Guests => GUESTS_MAX.to_string(),
+        Type::Money => "9999999".to_owned(),
+        Type::Pin => "123456".to_owned(),
         Type::Date => today().format("%d%m").to_string(),
         Type::Msisdn => "+999999999999999".to_owned(),
         Type::Code => "4821-7736".to_owned(),
-        Type::Money | Type::Record(_) | Type::List(_) => String::new(),
+        Type::Record(_) | Type::List(_) => String::new(),
     }
 }
 

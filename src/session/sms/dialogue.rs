@@ -212,9 +212,11 @@ impl Ahead {
     /// The answer to what is asked, if it is known. It is given once.
     fn next(&mut self, asked: Option<Type>) -> Option<String> {
         match asked? {
-            Type::Text(_) => self.place.take(),
+            Type::Text(_) | Type::PlaceName => self.place.take(),
             Type::Date => self.day.take(),
-            Type::Count(..) if !self.counts.is_empty() => Some(self.counts.remove(0)),
+            Type::Count(..) | Type::Nights | Type::Guests if !self.counts.is_empty() => {
+                Some(self.counts.remove(0))
+            }
             _ => None,
         }
     }
