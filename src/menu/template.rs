@@ -140,32 +140,31 @@ impl Template {
         type_of: &impl Fn(&Path) -> Option<Type>,
         language: &Language,
     ) -> Option<usize> {
-        let mut sum = 0;
+        let pieces = self.pieces.iter();
+        pieces
+            .map(|piece| piece.septets_max(type_of, language))
+            .sum()
+    }
+
+    /// The most septets that it can have between two blanks. A value counts as one word.
+    pub(super) fn word_septets_max(
+        &self,
+        type_of: &impl Fn(&Path) -> Option<Type>,
+        language: &Language,
+    ) -> Option<usize> {
+        let (mut longest, mut word) = (0, 0);
         for piece in &self.pieces {
-            sum += match piece {
-                Piece::Literal(literal) => gsm7::septets(literal)?,
-                Piece::Show { path, chars_max } => {
-                    let longest = language.septets_max(type_of(path)?)?;
-                    chars_max.map_or(longest, |max| longest.min(max))
-                }
-                Piece::Plural { path, forms } => {
-                    let Type::Count(low, high) = type_of(path)? else {
-                        return None;
-                    };
-                    let digits = low.to_string().len().max(high.to_string().len());
-                    forms
-                        .iter()
-                        .filter_map(|form| {
-                            Some(
-                                gsm7::septets(form)? - form.matches('#').count()
-                                    + form.matches('#').count() * digits,
-                            )
-                        })
-                        .max()?
-                }
+            let Piece::Literal(literal) = piece else {
+                word += piece.septets_max(type_of, language)?;
+                longest = longest.max(word);
+                continue;
             };
+            for (index, part) in literal.split([' ', '\n']).enumerate() {
+                word = if index > 0 { 0 } else { word } + gsm7::septets(part)?;
+                longest = longest.max(word);
+            }
         }
-        Some(sum)
+        Some(longest)
     }
 
     /// Cuts texts at what their types declare, so that no value is longer than what was measured.
@@ -221,6 +220,31 @@ impl Template {
             }
         }
         Template { pieces }
+    }
+}
+
+impl Piece {
+    fn septets_max(
+        &self,
+        type_of: &impl Fn(&Path) -> Option<Type>,
+        language: &Language,
+    ) -> Option<usize> {
+        match self {
+            Piece::Literal(literal) => gsm7::septets(literal),
+            Piece::Show { path, chars_max } => {
+                let longest = language.septets_max(type_of(path)?)?;
+                Some(chars_max.map_or(longest, |max| longest.min(max)))
+            }
+            Piece::Plural { path, forms } => {
+                let (low, high) = type_of(path)?.range()?;
+                let digits = low.to_string().len().max(high.to_string().len());
+                let longest = forms.iter().filter_map(|form| {
+                    let counts = form.matches('#').count();
+                    Some(gsm7::septets(form)? - counts + counts * digits)
+                });
+                longest.max()
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every screen fits behind every door, with the longest values that it can hold.
 //!
 //! On a screen of the usual size the text stands whole above its first option. On a shorter one it goes on over the next
-//! pages: there each option fits a page of its own.
+//! pages: there each word and each option fits a page of its own.
 
 use super::{Check, asked_next};
 use crate::menu::door::{Door, Keys, SEPTETS_USUAL};
@@ -10,9 +10,6 @@ use crate::menu::flow::{Ask, Flow, Kind, List, Target, Texts};
 use crate::menu::language::Language;
 use crate::menu::source::Word;
 use crate::sms::gsm7;
-
-/// Room for the longest word of a text that goes on over several pages, in septets.
-const WORD: usize = 30;
 
 impl Check<'_> {
     pub(super) fn fit(&mut self) {
@@ -25,18 +22,26 @@ impl Check<'_> {
                 match &screen.kind {
                     Kind::Ask(ask) => self.fit_ask(ask, position, language, lead[index][position]),
                     Kind::End(texts) => {
-                        let (_, word) = &texts.0[position];
-                        let needed = self
-                            .septets(texts, position, language, None)
-                            .map(|say| say + lead[index][position]);
-                        self.fits(word, needed, "the last screen", |door, needed| {
-                            if is_short(door) { WORD } else { needed }
-                        });
+                        self.fit_end(texts, position, language, lead[index][position])
                     }
                     Kind::Run(_) => {}
                 }
             }
         }
+    }
+
+    fn fit_end(&mut self, texts: &Texts, position: usize, language: &Language, notice: usize) {
+        let flow = self.flow;
+        let (_, word) = &texts.0[position];
+        let needed = self.septets(texts, position, language, None);
+        let longest = self.word_septets(texts, position, language);
+        self.fits(word, needed, "the last screen", |door, say| {
+            if is_short(door) {
+                broken(notice, longest) + turning(flow, language, door)
+            } else {
+                notice + say
+            }
+        });
     }
 
     fn fit_ask(&mut self, ask: &Ask, position: usize, language: &Language, notice: usize) {
@@ -53,7 +58,7 @@ impl Check<'_> {
         let Some(whole) = say.map(|say| notice + say + 1) else {
             return self.fits(word, None, "the text", |_, needed| needed);
         };
-        let broken = notice + WORD + 1;
+        let broken = broken(notice, self.word_septets(&ask.say, position, language));
         if ask.list.is_none() && ask.options.is_empty() {
             let what = "the screen with its longest notice";
             return self.fits(word, Some(whole), what, |door, whole| {
@@ -84,7 +89,7 @@ impl Check<'_> {
             let skip = skips.iter().find(|(key, _)| *key == back);
             let skip = skip.map_or(0, |(_, more)| *more);
             let page = if is_short(door) {
-                broken.max(entry) + line(Turning::Between)
+                broken.max(entry + 1) + line(Turning::Between)
             } else {
                 let first = whole + line(Turning::First);
                 let later = title + line(Turning::Between);
@@ -152,6 +157,13 @@ impl Check<'_> {
         )
     }
 
+    /// The most septets of a word of the text; nothing where a value in it cannot be shown.
+    fn word_septets(&self, texts: &Texts, position: usize, language: &Language) -> usize {
+        let (template, _) = &texts.0[position];
+        let word = template.word_septets_max(&|path| self.flow.type_of(path, None), language);
+        word.unwrap_or_default()
+    }
+
     /// Behind which door `word` lacks most room, if it does; `needed` are its own septets, `behind` those of its screen.
     fn fits(
         &mut self,
@@ -160,14 +172,8 @@ impl Check<'_> {
         what: &str,
         behind: impl Fn(&Door, usize) -> usize,
     ) {
-        let Some(needed) = needed else {
-            // What is wrong with the value may be said already.
-            if !self.findings.iter().any(|finding| finding.is_at(word)) {
-                let message = "a value in this text cannot be shown";
-                self.findings.push(Finding::at("type", word, message));
-            }
-            return;
-        };
+        // What cannot be shown is found elsewhere.
+        let Some(needed) = needed else { return };
         let lacks = |door: &&Door| behind(door, needed).saturating_sub(door.septets_max);
         let Some(door) = self.doors.iter().max_by_key(lacks) else {
             return;
@@ -183,9 +189,21 @@ impl Check<'_> {
     }
 }
 
+/// What a page of a text that goes on needs for itself and its line break: its longest word, or a notice alone.
+fn broken(notice: usize, word: usize) -> usize {
+    notice.max(word + 1)
+}
+
 /// The keys behind a door.
 fn keys<'a>(flow: &'a Flow, door: &'a Door) -> Keys<'a> {
     door.keys.over(flow.keys.over(Keys::default()))
+}
+
+/// `98 More 99 Prev`
+fn turning(flow: &Flow, language: &Language, door: &Door) -> usize {
+    let (words, keys) = (&language.navigation, keys(flow, door));
+    let word = |key: &str, word: &str| key.len() + 1 + gsm7::septets(word).unwrap_or(word.len());
+    word(keys.more, &words.more) + 1 + word(keys.previous, &words.previous)
 }
 
 /// `98 More 99 Prev 0 Back 00 Menu`

@@ -173,3 +173,62 @@ fn a_screen_is_refused_from_the_first_septet_too_many() {
         );
     }
 }
+
+/// The checks once took every word of a text to be short.
+#[test]
+fn a_word_that_fits_no_page_is_refused_on_a_short_screen() {
+    let screen = |word: &str| Screen {
+        say: word.to_owned(),
+        item: None,
+        per_page: 2,
+        labels: vec!["''~é".to_owned()],
+        septets_max: 84,
+    };
+    let end = |word: &str| {
+        format!(
+            "flow: any\nlanguages: [en]\nstart: home\nvariables: {{ nights: nights }}\nscreens:\n  \
+             home:\n    say: {{ en: A }}\n    options: {{ 1: {{ say: {{ en: B }}, goto: bye }} }}\n  \
+             bye: {{ end: {{ en: {} }} }}\n",
+            serde_json::to_string(&format!("One two {word} six")).unwrap()
+        )
+    };
+    let shown = |source: &str, answers: &[&str]| {
+        let languages = languages();
+        let flow = load(source, &languages, &doors(84)).map_err(|findings| findings[0].code)?;
+        let menu = Menu { flow, languages };
+        let (given, reader, door) = (Values::new(), reader(&menu), Door::new("test", 84));
+        let world = World {
+            given: &given,
+            reader: &reader,
+            door: &door,
+        };
+        let mut state = menu.begin("en");
+        for answer in answers {
+            let step = menu.answer(&mut state, answer, &world);
+            settle(&menu, &mut state, step, &world, |_| {
+                ("found", Values::new())
+            });
+        }
+        Ok(pages(&menu, &state, &world).unwrap().concat())
+    };
+    let word = "a,'aAéaa^é^,.A~'0àa~€A0AaéàAaAA~~a^~..a0à'0',€,^aA?0.AaAaaA.a";
+    assert_eq!(shown(&screen(word).source(), &["1", "1"]), Err("fit"));
+    // `98 More 99 Prev 0 Back 00 Menu` and its line break take 31.
+    for (len, taken) in [(53, true), (54, false)] {
+        let word = "W".repeat(len);
+        let seen = shown(&screen(&word).source(), &["1", "1"]);
+        assert_eq!(
+            seen.map(|seen| seen.contains(&word)),
+            if taken { Ok(true) } else { Err("fit") }
+        );
+    }
+    // `98 More 99 Prev` and its line break take 16.
+    for (len, taken) in [(68, true), (69, false)] {
+        let word = "W".repeat(len);
+        let seen = shown(&end(&word), &["1"]);
+        assert_eq!(
+            seen.map(|seen| seen.contains(&word)),
+            if taken { Ok(true) } else { Err("fit") }
+        );
+    }
+}
