@@ -12,7 +12,7 @@ use crate::session::menus::Spoken;
 use crate::session::store::{Dialogue, HOPS_MAX, Receipt};
 use crate::session::turn::{Session, Worked};
 use crate::ussd::Said;
-use crate::ussd::transcript::{Hop, hop, position};
+use crate::ussd::transcript::{Hop, hop, kept, position};
 
 impl Session {
     pub(super) async fn work(&self, dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
@@ -23,7 +23,7 @@ impl Session {
                 let after = Dialogue {
                     begun: String::new(),
                     service_code: self.service_code().to_owned(),
-                    transcript: transcript.clone(),
+                    transcript: kept(transcript),
                     position: at,
                     menus: spoken.menus.version.clone(),
                     state: None,
@@ -72,7 +72,7 @@ impl Session {
         let after = Dialogue {
             begun,
             service_code: self.service_code().to_owned(),
-            transcript: ahead.to_owned(),
+            transcript: kept(ahead),
             position: position(ahead),
             menus: spoken.menus.version.clone(),
             state: None,
@@ -100,7 +100,7 @@ impl Session {
             "*"
         };
         let after = Dialogue {
-            transcript: format!("{}{joint}{input}", before.transcript),
+            transcript: format!("{}{joint}{}", before.transcript, kept(input)),
             position: at,
             state: None,
             ..before

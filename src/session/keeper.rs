@@ -74,7 +74,7 @@ pub enum Draft {
 pub struct Resume {
     /// Which session got here.
     pub session: SessionKey,
-    /// All its answers so far.
+    /// All its answers so far, [`kept`](crate::ussd::transcript::kept).
     pub transcript: String,
     /// Which menus it is in.
     pub menus: Version,

@@ -2,6 +2,28 @@
 //!
 //! A subscriber may type `*` or nothing at all, so an answer is never found by splitting; it is what the new text adds to the old.
 
+/// Stands for a digit that is not kept.
+const HIDDEN: char = '\u{2022}';
+/// An answer with so many digits may be a PIN, or somebody's phone number.
+const SECRET_DIGITS_MIN: usize = 4;
+
+/// A transcript, or one answer, as it is kept: long numbers hidden, still good to tell the next answer by.
+pub fn kept(transcript: &str) -> String {
+    let hidden = |answer: &str| -> String {
+        let digits = answer.chars().filter(char::is_ascii_digit).count();
+        let hide = |c: char| {
+            if digits >= SECRET_DIGITS_MIN && c.is_ascii_digit() {
+                HIDDEN
+            } else {
+                c
+            }
+        };
+        answer.chars().map(hide).collect()
+    };
+    let answers: Vec<_> = transcript.split('*').map(hidden).collect();
+    answers.join("*")
+}
+
 /// What a transcript means after the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hop<'a> {
@@ -26,12 +48,12 @@ pub enum Hop<'a> {
     },
 }
 
-/// Reads `transcript` after `previous`, the last one seen in this session.
+/// Reads `transcript` after `previous`, the last one seen in this session, as it came or as it is [`kept`].
 pub fn hop<'a>(previous: Option<&str>, transcript: &'a str) -> Hop<'a> {
     let Some(previous) = previous else {
         return Hop::First { input: transcript };
     };
-    if transcript == previous {
+    if rest(transcript, previous) == Some("") {
         return Hop::Repeat;
     }
     if previous.is_empty() {
@@ -61,7 +83,20 @@ pub fn position(transcript: &str) -> i32 {
 
 /// What `long` adds to `short` after a `*`.
 fn answers_after<'a>(long: &'a str, short: &str) -> Option<&'a str> {
-    long.strip_prefix(short)?.strip_prefix('*')
+    rest(long, short)?.strip_prefix('*')
+}
+
+/// What is left of `long` behind `short`. A hidden digit is like any.
+fn rest<'a>(long: &'a str, short: &str) -> Option<&'a str> {
+    let alike = |a: char, b: char| a == b || a == HIDDEN && b.is_ascii_digit();
+    let mut left = long.chars();
+    for expected in short.chars() {
+        let c = left.next()?;
+        if !alike(c, expected) && !alike(expected, c) {
+            return None;
+        }
+    }
+    Some(left.as_str())
 }
 
 #[cfg(test)]
@@ -113,6 +148,23 @@ mod tests {
                     prop_assert_eq!(hop(Some(&next), earlier), Hop::Late);
                 }
                 seen.push(next);
+            }
+        }
+
+        /// The same holds of what is kept, and no long number can be read from it.
+        #[test]
+        fn what_is_kept_tells_the_next_answer_and_no_secret(answers in prop::collection::vec("[0-9]{0,6}|[a-z0-9]{0,5}", 1..8)) {
+            for end in 1..answers.len() {
+                let (before, after) = (answers[..end].join("*"), answers[..=end].join("*"));
+                if before.is_empty() { continue; }
+                let stored = kept(&before);
+                prop_assert_eq!(hop(Some(&stored), &after), Hop::Reply { input: &answers[end] });
+                prop_assert_eq!(hop(Some(&stored), &before), Hop::Repeat);
+                prop_assert_eq!(hop(Some(&kept(&after)), &before), Hop::Late);
+                prop_assert_eq!(position(&stored), position(&before));
+                for answer in stored.split('*') {
+                    prop_assert!(answer.chars().filter(char::is_ascii_digit).count() < SECRET_DIGITS_MIN);
+                }
             }
         }
 

@@ -17,6 +17,7 @@ use crate::menu::messages::Message;
 use crate::session::store::SessionKey;
 use crate::session::turn::{self, Answer};
 use crate::spool::{Report, Spool};
+use crate::ussd::transcript::kept;
 use crate::ussd::{self, Aggregator, BadCall, Call, Callback, Rendered, Reply, SessionEnd};
 
 /// Answers a callback. A call gets status 200 and a screen whatever our own troubles are; what is not a call gets its
@@ -64,7 +65,10 @@ pub async fn respond(
 ) -> Rendered {
     match callback {
         Ok(Callback::Call(call)) => answer(app, aggregator, call, sent(), accepted).await,
-        Ok(Callback::End(end)) => close(app, aggregator, &end).await,
+        Ok(Callback::End(end)) => {
+            let input = end.input.as_deref().map(kept);
+            close(app, aggregator, &SessionEnd { input, ..end }).await
+        }
         Ok(Callback::Status(session)) => status(app, aggregator, &session).await,
         Ok(Callback::Question(answer)) => answer,
         Err(bad) => refuse(aggregator, &bad),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::signal::Signal;
 use reserveflow::jobs;
@@ -12,59 +12,13 @@ use tempfile::TempDir;
 
 use crate::support::app::{CONFIG, TestApp, msisdn, noon, session_id};
 use crate::support::binary::Program;
+use crate::support::menus::{Folder, copy};
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
 use crate::support::{background, eventually};
 
 const GUEST: &str = "+254711000201";
 const TITLE: &str = "ReserveFlow: a room tonight";
-
-/// A copy of the menus, to be changed.
-struct Folder {
-    temp: TempDir,
-}
-
-impl Folder {
-    fn new() -> Folder {
-        let folder = Folder {
-            temp: TempDir::new().unwrap(),
-        };
-        copy(Path::new("menus"), &folder.path());
-        folder
-    }
-
-    fn path(&self) -> PathBuf {
-        self.temp.path().join("menus")
-    }
-
-    fn setting(&self) -> String {
-        format!("menus: {}\n", self.path().display())
-    }
-
-    fn change(&self, name: &str, from: &str, to: &str) {
-        let path = self.path().join(name);
-        let source = fs::read_to_string(&path).unwrap();
-        assert!(source.contains(from), "{from}");
-        fs::write(&path, source.replacen(from, to, 1)).unwrap();
-    }
-
-    fn retitle(&self, from: &str, to: &str) {
-        self.change("booking.yaml", from, to);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let to = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            fs::copy(&path, &to).unwrap();
-        }
-    }
-}
 
 async fn console(app: &TestApp) -> Value {
     let url = format!("{}/private/menus", app.private);

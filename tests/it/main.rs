@@ -32,6 +32,7 @@ mod hosts;
 mod instances;
 mod lifecycle;
 mod live_menus;
+mod menu_secrets;
 mod operator;
 mod outages;
 mod payments;

@@ -23,6 +23,7 @@ use crate::breaker::{self, Breaker};
 use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
+use crate::ussd::transcript::kept;
 
 /// How long a dialogue and its receipts are kept after its last call.
 pub const SESSION_TTL: Duration = Duration::from_secs(10 * 60);
@@ -111,10 +112,11 @@ impl Identity {
     /// Where its receipt is kept.
     fn field(&self) -> String {
         let (kind, name) = match self {
-            Identity::Transcript(transcript) => ('t', transcript),
-            Identity::Hop(hop) => ('h', hop),
-            Identity::Dialled(ahead) => ('d', ahead),
-            Identity::Either(input) | Identity::Answer(input) => ('a', input),
+            // From a hash of so few digits they could be found again.
+            Identity::Transcript(transcript) => ('t', kept(transcript)),
+            Identity::Either(input) | Identity::Answer(input) => ('a', kept(input)),
+            Identity::Hop(hop) => ('h', hop.clone()),
+            Identity::Dialled(ahead) => ('d', ahead.clone()),
         };
         format!("{kind}:{}", hex(&Sha256::digest(name.as_bytes())[..16]))
     }
@@ -147,7 +149,7 @@ impl Identity {
 pub struct Dialogue {
     /// The code dialled, for calls that do not tell it.
     pub service_code: String,
-    /// All answers so far.
+    /// All answers so far, [`kept`].
     pub transcript: String,
     /// How many answers that is.
     pub position: i32,

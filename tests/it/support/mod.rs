@@ -3,6 +3,7 @@
 pub mod app;
 pub mod binary;
 pub mod lodging;
+pub mod menus;
 pub mod outbox;
 pub mod postgres;
 pub mod proxy;
