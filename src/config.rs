@@ -16,6 +16,7 @@ use serde_saphyr::options::PropertySyntax;
 
 pub use self::archive::ArchiveConfig;
 pub use self::payments::PaymentsConfig;
+use crate::api::ApiConfig;
 use crate::country::Country;
 use crate::db::pool::Statements;
 use crate::doors::DoorConfig;
@@ -88,6 +89,9 @@ pub struct Config {
     /// Who may call how often.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// The REST API.
+    #[serde(default)]
+    pub api: ApiConfig,
     /// Where reports of providers wait on this machine's disk while Postgres is away; each instance has a folder of its
     /// own. Default: `spool` in `data`; without either they are not taken then, and the providers try again.
     pub spool: Option<PathBuf>,
@@ -501,6 +505,9 @@ impl Config {
             if let Some((setting, why)) = link.unsound() {
                 return fault(&format!("{key}.{setting}"), why);
             }
+        }
+        if let Some((key, why)) = self.api.unsound() {
+            return fault(key, why);
         }
         if let Some(fault) = self.sms.unsound(&self.smpp) {
             return Some(fault);

@@ -29,6 +29,7 @@
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
 //! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus, erasures.
 //! - [`archive`]: old months out of the calendar into cold storage, a folder or S3.
+//! - [`api`]: the offline-first REST API below `/v1`: envelope, keys, problems, one file per resource.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
 //! - [`embedded`]: the private Postgres and Redis of the demo and the tests.
@@ -40,6 +41,7 @@
 //! acknowledged answer has one effect, however often and wherever it is repeated; a confirmation SMS exists if and only
 //! if its reservation is confirmed; no reply is late, longer than the screen, or without a word about booking and money.
 
+pub mod api;
 pub mod app;
 pub mod archive;
 pub mod booking;

@@ -13,6 +13,7 @@ use command::archive::ArchiveArgs;
 use command::bench::Bench;
 use command::demo::DemoArgs;
 use command::import::ImportArgs;
+use command::keys::KeysArgs;
 use command::menus::MenusCommand;
 use command::payments::PaymentsArgs;
 use command::reconcile::ReconcileArgs;
@@ -64,6 +65,8 @@ enum Command {
     Archive(ArchiveArgs),
     /// Load places, properties or nights from CSV files: all rows, or none and every fault by line.
     Import(ImportArgs),
+    /// Say who may use the API.
+    Keys(KeysArgs),
     /// Look after money: what belongs to no booking, what goes back.
     Payments(PaymentsArgs),
     /// Compare what has come with a provider's statement.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Audit { database_url } => run(command::audit::run(database_url)),
         Command::Archive(args) => run(command::archive::run(args)),
         Command::Import(args) => run(command::import::run(args)),
+        Command::Keys(args) => run(command::keys::run(args)),
         Command::Payments(args) => run(command::payments::run(args)),
         Command::Reconcile(args) => run(command::reconcile::run(args)),
     };

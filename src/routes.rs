@@ -3,10 +3,11 @@
 use actix_web::web::{self, ServiceConfig};
 
 use crate::webhook::{payment, sms, ussd};
-use crate::{console, health, operator, simulator};
+use crate::{api, console, health, operator, simulator};
 
-/// What aggregators and providers post to.
-pub fn public(cfg: &mut ServiceConfig) {
+/// What aggregators and providers post to, and what apps ask; `origins` are the web pages that may.
+pub fn public(cfg: &mut ServiceConfig, origins: &[String]) {
+    api::configure(cfg, origins);
     cfg.service(web::resource("/ussd/{aggregator}/{token}{rest:(/.*)?}").to(ussd::receive))
         .service(web::resource("/sms/{provider}/{token}/{door}").to(sms::receive))
         .service(

@@ -15,11 +15,14 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::api::Api;
+use crate::api::keys::{self, Key};
 use crate::app::{App, Clock, Stores};
 use crate::books::Books;
 use crate::cashier::Cashier;
 use crate::chance::Chance;
 use crate::config::Config;
+use crate::db::api_keys;
 use crate::db::inventory::{self, Files};
 use crate::db::menu_versions;
 use crate::db::migrate::migrate;
@@ -142,6 +145,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         tracing::error!("Redis is not there yet");
     }
     let cashier = Arc::new(Cashier::new(app.clone(), &http));
+    let api = Arc::new(Api::new(app.clone()));
     jobs.spawn(jobs::payments::run(
         cashier.clone(),
         pool.clone(),
@@ -157,6 +161,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::reminders::run(app.clone(), stopped.clone()));
     let zone = app.config.home().time_zone;
     jobs.spawn(jobs::audit::run(pool.clone(), clock, zone, stopped.clone()));
+    jobs.spawn(jobs::api::run(api.clone(), stopped.clone()));
     jobs.spawn(jobs::partitions::run(pool.clone(), clock, stopped.clone()));
     if let Some(store) = cold_store {
         jobs.spawn(jobs::archive::run(
@@ -176,24 +181,26 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         let app = app.clone();
         async move { app.keeper.run(&app.books, stopped).await }
     });
-    listen(app, cashier, jobs, stop)
+    listen(app, cashier, api, jobs, stop)
 }
 
 fn listen(
     app: Arc<App>,
     cashier: Arc<Cashier>,
+    api: Arc<Api>,
     jobs: JoinSet<()>,
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<Service> {
     let readiness = Arc::new(Readiness::default());
     let (data, cashier) = (Data::from(app.clone()), Data::from(cashier));
     let public = {
-        let (data, cashier) = (data.clone(), cashier.clone());
+        let (data, cashier, api) = (data.clone(), cashier.clone(), Data::from(api));
         HttpServer::new(move || {
             HttpApp::new()
                 .app_data(data.clone())
                 .app_data(cashier.clone())
-                .configure(routes::public)
+                .app_data(api.clone())
+                .configure(|cfg| routes::public(cfg, &api.app.config.api.origins))
         })
         .workers(PUBLIC_WORKERS)
         .keep_alive(IDLE_MAX)
@@ -283,6 +290,7 @@ pub async fn prepare(app: &App) -> anyhow::Result<()> {
     ensure_months(&mut client, today, MONTHS_AHEAD).await?;
     if app.config.sample {
         load_sample(&mut client, today).await?;
+        api_keys::insert_key(&client, &Key::demo(), &keys::hash("demo"), None).await?;
     }
     fill_nights(&mut client, today).await?;
     menu_versions::save(&client, &app.menus.current_files().sources).await?;

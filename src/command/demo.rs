@@ -48,6 +48,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
   Dial the short code      {code}
   A phone in the terminal  reserveflow dial '{code}' --msisdn +254711000001 --public http://{public}
   Callbacks                http://{public}/ussd/africastalking/demo
+  The REST API             curl -H 'Authorization: Bearer demo' http://{public}/v1/places
   Health and metrics       http://{private}/health/ready  http://{private}/metrics
 
 Ctrl-C stops it."

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod import;
+pub(crate) mod keys;
 pub(crate) mod menus;
 pub(crate) mod migrate;
 pub(crate) mod payments;

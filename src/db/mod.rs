@@ -12,9 +12,11 @@ use tokio_postgres::error::SqlState;
 use crate::booking::money::Currency;
 use crate::phone::Msisdn;
 
+pub mod api_keys;
 pub mod archive;
 pub mod audit;
 pub mod call_backs;
+pub mod catalogue;
 pub mod change;
 pub mod consents;
 pub mod effect;

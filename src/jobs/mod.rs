@@ -1,5 +1,6 @@
 //! Background jobs: each is one loop that is safe to run on every instance at once, and ends when told to.
 
+pub mod api;
 pub mod archive;
 pub mod audit;
 pub mod erasures;

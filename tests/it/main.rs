@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod aggregators;
+mod api;
 mod archive;
 mod authentic;
 mod bad_input;

@@ -1,0 +1,98 @@
+//! `GET /v1/places`.
+
+use actix_web::web::{Data, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::answer::Answer;
+use super::keys::{Key, Scope};
+use super::problem::Problem;
+use crate::db::catalogue::list_places;
+use crate::db::patience::{ASK_MAX, within};
+use crate::db::places::PlaceRow;
+
+/// Places change when the operator imports them.
+const CACHE_TTL_SECONDS: u32 = 60 * 60;
+
+/// Which places.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlacesQuery {
+    /// Only what lies in the town with this id, and the town.
+    town: Option<String>,
+}
+
+/// Places in the order of their ids.
+#[derive(Debug, Serialize)]
+pub struct Places {
+    /// At most 5,000.
+    pub places: Vec<Place>,
+}
+
+/// A town, or an area, landmark or stage in one.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    /// A stable word: `ke-nakuru-milimani`.
+    pub place_id: String,
+    /// `town`, `area`, `landmark` or `stage`.
+    pub kind: String,
+    /// Id of its town; null for a town.
+    pub town: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Other names, short forms and local spellings.
+    pub aliases: Vec<String>,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// County, district or state.
+    pub region: String,
+    /// In degrees, WGS 84, rounded to 4 digits behind the point.
+    pub latitude: f64,
+    /// In degrees, WGS 84, rounded to 4 digits behind the point.
+    pub longitude: f64,
+}
+
+impl From<PlaceRow> for Place {
+    fn from(row: PlaceRow) -> Place {
+        Place {
+            place_id: row.place_id,
+            kind: row.kind,
+            town: row.town,
+            name: row.name,
+            aliases: row.aliases,
+            country: row.country,
+            region: row.region,
+            latitude: degrees(row.latitude),
+            longitude: degrees(row.longitude),
+        }
+    }
+}
+
+/// Smaller numbers are written differently by different languages, and 11 m is enough.
+pub(super) fn degrees(exact: f64) -> f64 {
+    (exact * 10_000.0).round() / 10_000.0
+}
+
+/// Answers with all places, or those of a town.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn list(
+    api: Data<Api>,
+    key: Key,
+    query: Query<PlacesQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    key.needs(Scope::Read)?;
+    let now = api.app.clock.now();
+    let town = query.into_inner().town;
+    let ask = async {
+        let client = api.app.pool.get().await?;
+        list_places(&client, town.as_deref()).await
+    };
+    let found = within(&api.app.postgres, ASK_MAX, ask).await?;
+    let places = found.places.into_iter().map(Place::from).collect();
+    let answer = Answer::new(&Places { places }, now, found.version, CACHE_TTL_SECONDS)?;
+    Ok(answer.send(&request, now))
+}

@@ -1,0 +1,48 @@
+//! The upkeep of the API: numbers what has changed where nobody asks for it, forgets old numbers and idle callers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::api::Api;
+use crate::db::DbError;
+use crate::db::catalogue::{CHANGES_KEPT, number_changes, prune_changes};
+
+/// How often changes are numbered, so that they do not pile up.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// How many of these rounds there are from one forgetting to the next: an hour.
+const PRUNE_EVERY: u32 = 360;
+
+/// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
+pub async fn run(api: Arc<Api>, mut stop: watch::Receiver<bool>) {
+    let mut round = interval(INTERVAL);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds = 0;
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = round.tick() => {}
+        }
+        if let Err(error) = keep(&api, rounds % PRUNE_EVERY == 1).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "changes of the catalogue were not numbered"
+            );
+        }
+        rounds += 1;
+    }
+}
+
+async fn keep(api: &Api, prune: bool) -> Result<(), DbError> {
+    api.rates.forget_idle();
+    let mut client = api.app.pool.get().await?;
+    number_changes(&client).await?;
+    if prune {
+        let pruned = prune_changes(&mut client, CHANGES_KEPT).await?;
+        tracing::debug!(pruned, "old changes of the catalogue are forgotten");
+    }
+    Ok(())
+}
