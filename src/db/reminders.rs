@@ -68,6 +68,35 @@ pub async fn list_due_payments(
         .collect()
 }
 
+/// Stays to come whose guests could not be sent the confirmation and whose hosts have not been told so; at most `limit`.
+/// Source: fault S4 of the field requirements.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list_unreached(
+    client: &impl GenericClient,
+    at: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Reservation>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select v.* from outbox o
+             join reservation_shown v on v.reservation_id = o.reservation_id
+             where o.kind = 'confirmed' and o.status = 'failed' and v.status = 'confirmed'
+               and v.check_in >= ($1 at time zone v.time_zone)::date
+               and not exists (select from outbox told where told.reservation_id = o.reservation_id
+                               and told.kind = 'host_unreached')
+             limit $2",
+        )
+        .await?;
+    client
+        .query(&statement, &[&at, &limit])
+        .await?
+        .iter()
+        .map(reservations::from_row)
+        .collect()
+}
+
 /// Writes a reminder, unless it was written before for the same dates or the reservation has gone on since.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! Reminds guests the day before they come and before a hold runs out, and tells hosts at five who comes next.
+//! Reminds guests the day before they come and before a hold runs out, and tells hosts at five who comes next, and at
+//! once whom no SMS reaches.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,6 +59,9 @@ pub async fn remind(app: &App) -> Result<(), DbError> {
         for draft in notices::remind_pay(app, &hold) {
             reminders::insert_reminder(&client, &hold, &draft).await?;
         }
+    }
+    for stay in reminders::list_unreached(&client, now, BATCH_MAX).await? {
+        reminders::insert_reminder(&client, &stay, &notices::unreached(app, &stay)).await?;
     }
     for due in hosts::list_due_digests(&client, now, DIGEST_HOURS, BATCH_MAX).await? {
         let today = now.with_timezone(&due.time_zone).date_naive();

@@ -22,6 +22,7 @@ pub enum Message {
     HostBooked,
     Cancelled,
     HostCancelled,
+    HostUnreached,
     CancelledOwed,
     CancelledRefund,
     CancelledByLodge,
@@ -101,11 +102,17 @@ const PAY_WORDS: usize = 15;
 const WAY: usize = 17;
 
 impl Message {
-    pub(super) const ALL: [Declared; 69] = [
+    pub(super) const ALL: &[Declared] = &[
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
         (Message::Cancelled, "cancelled", Some("booking"), SMS),
+        (
+            Message::HostUnreached,
+            "host_unreached",
+            Some("booking"),
+            SMS,
+        ),
         (
             Message::HostCancelled,
             "host_cancelled",

@@ -72,6 +72,11 @@ pub fn booked(app: &App, reservation: &Reservation, language: &Language) -> Vec<
     drafts
 }
 
+/// No SMS reaches the guest: the host calls.
+pub fn unreached(app: &App, reservation: &Reservation) -> Draft {
+    to_host(app, reservation, "host_unreached", Message::HostUnreached)
+}
+
 /// The guest comes tomorrow.
 pub fn remind_stay(app: &App, reservation: &Reservation) -> Vec<Draft> {
     remind(app, reservation, "remind_stay", Message::RemindStay)

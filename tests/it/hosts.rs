@@ -102,3 +102,35 @@ async fn who_holds_a_room_is_reminded_to_pay_once_when_half_the_time_is_over() {
     assert_eq!(app.count(reminded).await, 1);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_told_once_of_a_guest_whom_no_sms_reaches() {
+    let app = TestApp::start_at(reserveflow::app::Clock::System, "");
+    let property = Lodge::default().insert(&app.pool).await;
+    let client = app.pool.get().await.unwrap();
+    for number in 1..=2 {
+        let made = Wish::new(property, stay(3, 2), number)
+            .reserve(&app.pool)
+            .await;
+        let Reserved::Made(made) = made else {
+            panic!("{made:?}");
+        };
+        let status = ["failed", "delivered"][usize::from(number == 2)];
+        let sql = "insert into outbox (reservation_id, kind, msisdn, text, expires_at, status)
+                   values ($1, 'confirmed', $2, 'x', now(), $3)
+                   on conflict (reservation_id, kind, msisdn, nth) where reservation_id is not null
+                   do update set status = $3";
+        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&made.id, &made.msisdn.as_str(), &status];
+        client.execute(sql, &parameters).await.unwrap();
+    }
+    for _ in 0..2 {
+        remind(&app.app).await.unwrap();
+    }
+    let sql = "select text from outbox where kind = 'host_unreached'";
+    let told = client.query(sql, &[]).await.unwrap();
+    let told: Vec<String> = told.iter().map(|row| row.get(0)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("0711000001"), "{told:?}");
+    app.stop().await;
+}

@@ -13,7 +13,7 @@ fn every_message_is_within_its_bound_in_every_language() {
     let (menu, messages) = files::read(None, &doors(160)).unwrap();
     let languages = &menu.languages;
     let given = given();
-    for (message, name, record, bound) in Message::ALL {
+    for &(message, name, record, bound) in Message::ALL {
         let record = record
             .and_then(|name| RECORDS.iter().find(|record| record.name == name))
             .map(|record| longest(Type::Record(record), 0));
@@ -35,7 +35,7 @@ fn a_language_without_texts_hears_the_default_and_never_a_name() {
     let languages = ["en", "sw"].map(language);
     let messages = Messages::load(&shipped("messages.yaml"), &languages).unwrap();
     assert!(messages.speaks("sw") && !messages.speaks("fr"));
-    for (message, name, ..) in Message::ALL {
+    for &(message, name, ..) in Message::ALL {
         let said = messages.say(message, &language("fr"), None, &given());
         assert!(!said.is_empty() && said != name, "{name}: {said}");
     }
