@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod gate;
 pub mod keys;
+pub mod operations;
 pub mod places;
 pub mod problem;
 pub mod rate;
@@ -102,6 +103,11 @@ pub fn configure(cfg: &mut ServiceConfig, origins: &[String]) {
             .app_data(QueryConfig::default().error_handler(move |error, _| refused(query(&error))))
             .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .service(at("/places", &["GET"], [read().to(places::list)]))
+            .service(at(
+                "/operations",
+                &["POST"],
+                [web::post().to(operations::work)],
+            ))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(gate::admit))
             .wrap(cors(origins))

@@ -87,6 +87,16 @@ impl Problem {
         problem
     }
 
+    /// 422: understood, and nothing that can be done.
+    pub fn unfit(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unfit", detail)
+    }
+
+    /// 409: it was possible once, or will be again; the answer says what is so now.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::CONFLICT, code, detail)
+    }
+
     /// 429, and when the next request will be taken.
     pub fn too_many_requests(seconds: u64) -> Problem {
         let detail = "this key asks more often than it may";

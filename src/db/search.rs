@@ -259,6 +259,45 @@ pub async fn next_stays(
         .collect()
 }
 
+/// The days nearest to a stay's check-in, not before `first` and within `days` of it, from which as many nights of the
+/// property are free; the nearest first, at most [`ALTERNATIVES_MAX`]. What the lodge asks of a stay is left to the offer.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn nearest_stays(
+    client: &impl GenericClient,
+    property_id: Uuid,
+    stay: Stay,
+    first: NaiveDate,
+    days: u16,
+) -> Result<Vec<NaiveDate>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select $2::date + s.shift as check_in
+             from property_calendar c cross join generate_series(-$5::integer, $5) as s (shift)
+             where c.property_id = $1 and s.shift <> 0 and $2::date + s.shift >= greatest($4, c.first_night)
+               and substring(c.free from $2::date + s.shift - c.first_night + 1 for $3) = repeat('1', $3)::bit varying
+             order by abs(s.shift), s.shift limit $6",
+        )
+        .await?;
+    client
+        .query(
+            &statement,
+            &[
+                &property_id,
+                &stay.check_in(),
+                &i32::from(stay.nights()),
+                &first,
+                &i32::from(days),
+                &ALTERNATIVES_MAX,
+            ],
+        )
+        .await?
+        .iter()
+        .map(|row| Ok(row.try_get("check_in")?))
+        .collect()
+}
+
 /// The nights of these properties from `first` on, by property and date, in one round trip. A night without a row is not
 /// for sale.
 ///

@@ -3,17 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::Api;
 use crate::db::DbError;
 use crate::db::catalogue::{CHANGES_KEPT, number_changes, prune_changes};
+use crate::db::operations;
 
 /// How often changes are numbered, so that they do not pile up.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How many of these rounds there are from one forgetting to the next: an hour.
 const PRUNE_EVERY: u32 = 360;
+
+/// How long the answer to an operation is kept.
+pub const OPERATIONS_KEPT: TimeDelta = TimeDelta::hours(24);
+const OPERATIONS_AT_ONCE: i64 = 100_000;
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
 pub async fn run(api: Arc<Api>, mut stop: watch::Receiver<bool>) {
@@ -42,7 +48,13 @@ async fn keep(api: &Api, prune: bool) -> Result<(), DbError> {
     number_changes(&client).await?;
     if prune {
         let pruned = prune_changes(&mut client, CHANGES_KEPT).await?;
-        tracing::debug!(pruned, "old changes of the catalogue are forgotten");
+        let until = api.app.clock.now() - OPERATIONS_KEPT;
+        let forgotten = operations::forget(&client, until, OPERATIONS_AT_ONCE).await?;
+        tracing::debug!(
+            pruned,
+            forgotten,
+            "old changes of the catalogue and old operations are forgotten"
+        );
     }
     Ok(())
 }

@@ -31,10 +31,7 @@ impl Reader<'_> {
         let typed = typed.trim();
         match of {
             Type::Text(max) => words(typed, max).map(Value::Text).ok_or(Wrong::Text),
-            Type::Name => words(typed, NAME_CHARS_MAX)
-                .filter(|name| name.chars().any(char::is_alphabetic))
-                .map(Value::Text)
-                .ok_or(Wrong::Name),
+            Type::Name => read_name(typed).map(Value::Text).ok_or(Wrong::Name),
             Type::PlaceName => words(typed, PLACE_CHARS_MAX)
                 .filter(|name| name.chars().any(char::is_alphabetic))
                 .map(Value::Text)
@@ -136,6 +133,11 @@ pub fn key(typed: &str) -> String {
 }
 
 /// Words folded to what a phone shows, blanks squeezed, at most `max` characters. `None` if nothing is left.
+/// A name as texts show it, at most [`NAME_CHARS_MAX`] characters. `None`: no letter is in it.
+pub fn read_name(typed: &str) -> Option<String> {
+    words(typed, NAME_CHARS_MAX).filter(|name| name.chars().any(char::is_alphabetic))
+}
+
 fn words(typed: &str, max: usize) -> Option<String> {
     let folded = gsm7::plain(typed);
     let squeezed: Vec<_> = folded.split_whitespace().collect();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use chrono::{Days, Duration};
+use chrono::Duration;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::booking::code::Code;
-use crate::booking::offer::{Offer, Pay, Search};
+use crate::booking::offer::{Offer, Search};
 use crate::booking::restriction::Restriction;
 use crate::booking::stay::Stay;
 use crate::country::Country;
@@ -29,16 +29,14 @@ use crate::phone::Msisdn;
 use crate::session::coalesce::Coalesced;
 use crate::session::error::TurnError;
 use crate::session::keeper::last_places;
-use crate::session::records::{self, Terms};
 use crate::session::search::Found;
+use crate::session::{notices, records};
 use crate::sms::gsm7;
 
 /// The greatest age of offers that is told.
 const AGE_MINUTES_MAX: i64 = 60;
 /// Offers of one search: three pages, the last with the option to get them by SMS.
 const OFFERS_MAX: usize = 8;
-/// A confirmation is of no use after so many days past check-in.
-const CONFIRMATION_DAYS: u64 = 1;
 /// A list of offers is of no use after so long.
 const OFFERS_TEXT_TTL: Duration = Duration::hours(6);
 /// One SMS of one part.
@@ -465,24 +463,17 @@ impl Work<'_> {
             at: self.app.clock.now(),
             cause: self.cause("booked by the guest"),
         };
-        let terms = Terms {
-            offer: &offer,
-            stay: wanted.stay,
-            guests: wanted.guests,
-            guest: name,
-            msisdn: friend.as_ref().unwrap_or(self.msisdn),
-        };
         let reserved = self.within(ASK_MAX, async {
             crash_point!("reserve:asked");
-            match self.try_reserve(&booking, &terms).await {
+            match self.try_reserve(&booking, &offer).await {
                 // The turn key decides: a reservation that was made all the same is found.
                 Err(DbError::Unreachable(_)) if self.app.postgres.may_retry() => self
-                    .try_reserve(&booking, &terms)
+                    .try_reserve(&booking, &offer)
                     .await
                     // Whatever kept the second try from finding out: the first may have been made.
                     .map_err(|error| DbError::Unreachable(error.into())),
                 Err(DbError::Conflict(_)) if self.app.postgres.may_retry() => {
-                    self.try_reserve(&booking, &terms).await
+                    self.try_reserve(&booking, &offer).await
                 }
                 reserved => reserved,
             }
@@ -507,51 +498,18 @@ impl Work<'_> {
         }
     }
 
-    async fn try_reserve(
-        &self,
-        booking: &Booking<'_>,
-        terms: &Terms<'_>,
-    ) -> Result<Reserved, DbError> {
-        let books = &self.app.books;
-        books
-            .reserve(booking, |code| self.messages(code, terms, booking))
-            .await
-    }
-
-    /// The guest's confirmation (and the friend's), and the host's notice: in the transaction that makes them true.
-    fn messages(&self, code: &Code, terms: &Terms<'_>, booking: &Booking<'_>) -> Vec<Draft> {
-        let record = terms.booking(code);
-        let expires_at = (terms.stay.check_in() + Days::new(CONFIRMATION_DAYS))
-            .and_time(terms.offer.check_in_time)
-            .and_utc();
-        let draft = |kind, message, msisdn: &Msisdn, language: &Language| Draft {
-            kind,
-            msisdn: msisdn.clone(),
-            text: self.app.say(message, language, Some(&record), self.country),
-            expires_at,
+    async fn try_reserve(&self, booking: &Booking<'_>, offer: &Offer) -> Result<Reserved, DbError> {
+        let compose = |code: &Code| {
+            notices::made(
+                self.app,
+                code,
+                booking,
+                offer,
+                self.language(),
+                self.country,
+            )
         };
-        let (kind, message) = match terms.offer.pay {
-            Pay::AtLodge => ("confirmed", Message::Confirmed),
-            Pay::Prepay => ("held", Message::Held),
-        };
-        let mut drafts = vec![draft(kind, message, self.msisdn, self.language())];
-        drafts.extend(
-            booking
-                .guest_msisdn
-                .filter(|friend| *friend != self.msisdn)
-                .map(|friend| draft(kind, message, friend, self.language())),
-        );
-        if terms.offer.pay == Pay::AtLodge {
-            let menus = self.app.menus.current();
-            let language = menus.menu.language(&terms.offer.host_language);
-            drafts.push(draft(
-                "host_booked",
-                Message::HostBooked,
-                &terms.offer.host_msisdn,
-                language,
-            ));
-        }
-        drafts
+        self.app.books.reserve(booking, compose).await
     }
 
     async fn reserved(

@@ -1,18 +1,71 @@
-//! What guest and host are told of a reservation that goes on: written in the transaction that makes it true.
+//! What guest and host are told of a reservation: written in the transaction that makes it true.
 
-use chrono::Duration;
+use chrono::{Days, Duration};
 
 use crate::app::App;
+use crate::booking::code::Code;
 use crate::booking::money::Money;
+use crate::booking::offer::{Offer, Pay};
+use crate::country::Country;
 use crate::db::effect::Draft;
 use crate::db::reservations::Reservation;
+use crate::db::reserve::Booking;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
 use crate::phone::Msisdn;
-use crate::session::records;
+use crate::session::records::{self, Terms};
 
 /// News of a reservation is of no use after so long.
 const TTL: Duration = Duration::days(1);
+
+/// A confirmation is of no use after so many days past check-in.
+const CONFIRMATION_DAYS: u64 = 1;
+
+/// The guest's confirmation (and the friend's), and the host's notice, of what is booked as it was offered.
+pub fn made(
+    app: &App,
+    code: &Code,
+    booking: &Booking<'_>,
+    offer: &Offer,
+    language: &Language,
+    country: &Country,
+) -> Vec<Draft> {
+    let friend = booking.guest_msisdn;
+    let terms = Terms {
+        offer,
+        stay: booking.stay,
+        guests: booking.guests,
+        guest: booking.guest_name,
+        msisdn: friend.unwrap_or(booking.msisdn),
+    };
+    let record = terms.booking(code);
+    let expires_at = (booking.stay.check_in() + Days::new(CONFIRMATION_DAYS))
+        .and_time(offer.check_in_time)
+        .and_utc();
+    let draft = |kind, message, msisdn: &Msisdn, language: &Language| Draft {
+        kind,
+        msisdn: msisdn.clone(),
+        text: app.say(message, language, Some(&record), country),
+        expires_at,
+    };
+    let (kind, message) = match offer.pay {
+        Pay::AtLodge => ("confirmed", Message::Confirmed),
+        Pay::Prepay => ("held", Message::Held),
+    };
+    let mut drafts = vec![draft(kind, message, booking.msisdn, language)];
+    drafts.extend(
+        friend
+            .filter(|friend| *friend != booking.msisdn)
+            .map(|friend| draft(kind, message, friend, language)),
+    );
+    if offer.pay == Pay::AtLodge {
+        let menus = app.menus.current();
+        let language = menus.menu.language(&offer.host_language);
+        let host = &offer.host_msisdn;
+        drafts.push(draft("host_booked", Message::HostBooked, host, language));
+    }
+    drafts
+}
 
 /// The guest has cancelled, at this cost in minor units.
 pub fn cancelled(app: &App, before: &Reservation, language: &Language, cost: i64) -> Vec<Draft> {

@@ -3,6 +3,7 @@
 
 mod aggregators;
 mod api;
+mod api_operations;
 mod archive;
 mod authentic;
 mod bad_input;
