@@ -9,11 +9,17 @@ pub mod answer;
 pub mod gate;
 pub mod keys;
 pub mod operations;
+pub mod paging;
 pub mod places;
 pub mod problem;
+pub mod properties;
+pub mod property;
 pub mod rate;
+pub mod shared;
+pub mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::middleware::{Compress, from_fn};
@@ -24,10 +30,14 @@ use serde::Deserialize;
 use self::keys::Keys;
 use self::problem::Problem;
 use self::rate::Rates;
+use self::shared::Reads;
 use crate::app::App;
 
 /// The largest JSON body, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+const READ: [&str; 2] = ["GET", "HEAD"];
+/// The longest that a read may be shared.
+const SHARED_MS_MAX: u32 = 60_000;
 /// How long a browser may remember that a page may ask.
 const PREFLIGHT_SECONDS: usize = 600;
 
@@ -37,6 +47,8 @@ const PREFLIGHT_SECONDS: usize = 600;
 pub struct ApiConfig {
     /// Requests of one key in a minute; 0: as many as it likes. Default 600.
     pub requests_per_minute: u32,
+    /// For how many milliseconds a read is shared with others who ask the same, here and at other instances. Default 2,000.
+    pub shared_ms: u32,
     /// Origins of web pages that may ask, `https://app.example.com`. Default none.
     pub origins: Vec<String>,
 }
@@ -45,6 +57,7 @@ impl Default for ApiConfig {
     fn default() -> Self {
         ApiConfig {
             requests_per_minute: 600,
+            shared_ms: 2_000,
             origins: Vec::new(),
         }
     }
@@ -59,6 +72,9 @@ impl ApiConfig {
                 .or_else(|| origin.strip_prefix("http://"));
             host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
         };
+        if self.shared_ms > SHARED_MS_MAX {
+            return Some(("api.shared_ms", "is at most 60000"));
+        }
         if !self.origins.iter().all(is_origin) {
             return Some((
                 "api.origins",
@@ -77,6 +93,8 @@ pub struct Api {
     pub keys: Keys,
     /// How often.
     pub rates: Rates,
+    /// What was read lately.
+    pub reads: Reads,
 }
 
 impl Api {
@@ -85,6 +103,7 @@ impl Api {
         Api {
             keys: Keys::default(),
             rates: Rates::new(&app.config.api),
+            reads: Reads::new(Duration::from_millis(app.config.api.shared_ms.into())),
             app,
         }
     }
@@ -102,12 +121,18 @@ pub fn configure(cfg: &mut ServiceConfig, origins: &[String]) {
             )
             .app_data(QueryConfig::default().error_handler(move |error, _| refused(query(&error))))
             .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
-            .service(at("/places", &["GET"], [read().to(places::list)]))
             .service(at(
                 "/operations",
                 &["POST"],
                 [web::post().to(operations::work)],
             ))
+            .service(at("/properties", &READ, [read().to(properties::list)]))
+            .service(at(
+                "/properties/{property_id}",
+                &READ,
+                [read().to(properties::find)],
+            ))
+            .service(at("/places", &READ, [read().to(places::list)]))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(gate::admit))
             .wrap(cors(origins))

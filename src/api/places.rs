@@ -8,7 +8,7 @@ use super::Api;
 use super::answer::Answer;
 use super::keys::{Key, Scope};
 use super::problem::Problem;
-use crate::db::catalogue::list_places;
+use crate::db::catalogue::places::list_places;
 use crate::db::patience::{ASK_MAX, within};
 use crate::db::places::PlaceRow;
 
@@ -85,14 +85,15 @@ pub async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     key.needs(Scope::Read)?;
-    let now = api.app.clock.now();
-    let town = query.into_inner().town;
-    let ask = async {
-        let client = api.app.pool.get().await?;
-        list_places(&client, town.as_deref()).await
-    };
-    let found = within(&api.app.postgres, ASK_MAX, ask).await?;
-    let places = found.places.into_iter().map(Place::from).collect();
-    let answer = Answer::new(&Places { places }, now, found.version, CACHE_TTL_SECONDS)?;
-    Ok(answer.send(&request, now))
+    let town = query.into_inner().town.filter(|town| !town.is_empty());
+    let name = format!("places {}", town.as_deref().unwrap_or_default());
+    let app = api.app.clone();
+    let answer = api.share(name, async move {
+        let at = app.clock.now();
+        let ask = async { list_places(&app.pool.get().await?, town.as_deref()).await };
+        let found = within(&app.postgres, ASK_MAX, ask).await?;
+        let places = found.places.into_iter().map(Place::from).collect();
+        Answer::new(&Places { places }, at, found.version, CACHE_TTL_SECONDS)
+    });
+    Ok(answer.await?.send(&request, api.app.clock.now()))
 }

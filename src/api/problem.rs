@@ -128,6 +128,11 @@ impl Problem {
         self
     }
 
+    /// Whether it is told because the database is busy or away.
+    pub fn is_busy(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.status

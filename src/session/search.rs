@@ -8,22 +8,18 @@ use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use crate::app::App;
 use crate::booking::offer::{Offer, Search};
 use crate::db::DbError;
 use crate::db::patience::{ASK_MAX, within};
 use crate::session::coalesce::{Coalesced, Coalescer};
-use crate::session::store::shared::{Shared, WORK_MAX};
 
 /// How long a result is shared before the database is asked again.
 pub const SHARED_TTL: Duration = Duration::from_secs(2);
 /// How long a result may still be shown, with its age, while the database is away.
 const REMEMBERED_TTL: Duration = Duration::from_secs(60 * 60);
 const SEARCHES_MAX: u64 = 10_000;
-/// How often an instance looks whether another has found what it waits for.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What was found, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +50,11 @@ impl Searches {
         }
     }
 
+    /// What tells the database from others on the same Redis.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// What is free now, or was within [`SHARED_TTL`].
     ///
     /// # Errors
@@ -81,41 +82,26 @@ async fn shared(app: &App, wanted: Search) -> Result<Arc<Found>, DbError> {
     let wanted_json = serde_json::to_vec(&wanted).unwrap_or_default();
     // The same for the same search on every instance.
     let name = format!("search:{}:{{{}}}", app.searches.database, hex(&wanted_json));
-    let until = Instant::now() + WORK_MAX;
-    loop {
-        match app.store.claim_shared(&name).await {
-            Ok(Shared::Found(stored)) => match serde_json::from_slice::<Found>(&stored) {
-                Ok(found) => {
-                    metrics::counter!("searches_shared_total").increment(1);
-                    return Ok(remember(app, wanted, found).await);
-                }
-                // Written by another version.
-                Err(_) => return asked(app, wanted).await,
-            },
-            Ok(Shared::Ours(token)) => {
-                let asked = asked(app, wanted).await;
-                let result = asked.as_deref().ok().map(serde_json::to_vec);
-                let result = result.and_then(Result::ok);
-                app.store
-                    .put_shared(&name, token, result.as_deref(), SHARED_TTL)
-                    .await;
-                return asked;
-            }
-            Ok(Shared::Running) if Instant::now() < until => tokio::time::sleep(LOOK_EVERY).await,
-            Ok(Shared::Running) | Err(_) => return asked(app, wanted).await,
-        }
-    }
+    let read = |stored: &[u8]| {
+        // `None`: written by another version.
+        let found = serde_json::from_slice::<Found>(stored).ok()?;
+        metrics::counter!("searches_shared_total").increment(1);
+        Some(found)
+    };
+    let write = |found: &Found| serde_json::to_vec(found).ok();
+    let ask = asked(app, &wanted);
+    let found = app.store.share(&name, SHARED_TTL, read, write, ask).await?;
+    Ok(remember(app, wanted, found).await)
 }
 
-async fn asked(app: &App, wanted: Search) -> Result<Arc<Found>, DbError> {
+async fn asked(app: &App, wanted: &Search) -> Result<Found, DbError> {
     let at = app.clock.now();
     metrics::counter!("searches_total").increment(1);
-    let offers = within(&app.postgres, ASK_MAX, app.books.search_offers(&wanted));
-    let found = Found {
+    let offers = within(&app.postgres, ASK_MAX, app.books.search_offers(wanted));
+    Ok(Found {
         at,
         offers: offers.await?,
-    };
-    Ok(remember(app, wanted, found).await)
+    })
 }
 
 async fn remember(app: &App, wanted: Search, found: Found) -> Arc<Found> {
@@ -124,7 +110,8 @@ async fn remember(app: &App, wanted: Search, found: Found) -> Arc<Found> {
     found
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// A short name for any bytes: half of their SHA-256.
+pub fn hex(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest[..16]
         .iter()

@@ -66,7 +66,7 @@ fn code(problem: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_can_be_checked_and_is_not_sent_twice() {
-    let app = start("").await;
+    let app = start("api: { shared_ms: 0 }\n").await;
     let response = get(&app, "/places?town=ke-nakuru").await;
     let headers = response.headers().clone();
     assert_eq!(headers["age"], "0");

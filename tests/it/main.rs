@@ -4,6 +4,7 @@
 mod aggregators;
 mod api;
 mod api_operations;
+mod api_properties;
 mod archive;
 mod authentic;
 mod bad_input;

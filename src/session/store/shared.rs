@@ -4,12 +4,16 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::Script;
+use tokio::time::Instant;
 
 use super::redis::RedisStore;
 use super::{Store, StoreError, millis};
 
 /// How long one instance may work for the others before the next one tries.
 pub const WORK_MAX: Duration = Duration::from_secs(2);
+
+/// How often an instance looks whether another has found what it waits for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What Redis has of a shared result.
 #[derive(Debug)]
@@ -48,6 +52,40 @@ static PUT: LazyLock<Script> = LazyLock::new(|| {
 });
 
 impl Store {
+    /// The result of this name that another instance has put there within `ttl`, or our own for all. `read` and `write`
+    /// give its form there; what cannot be read is worked for again.
+    ///
+    /// # Errors
+    /// What `work` failed with.
+    pub async fn share<T, E>(
+        &self,
+        name: &str,
+        ttl: Duration,
+        read: impl Fn(&[u8]) -> Option<T>,
+        write: impl Fn(&T) -> Option<Vec<u8>>,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let until = Instant::now() + WORK_MAX;
+        loop {
+            match self.claim_shared(name).await {
+                Ok(Shared::Found(stored)) => match read(&stored) {
+                    Some(found) => return Ok(found),
+                    None => return work.await,
+                },
+                Ok(Shared::Ours(token)) => {
+                    let done = work.await;
+                    let result = done.as_ref().ok().and_then(&write);
+                    self.put_shared(name, token, result.as_deref(), ttl).await;
+                    return done;
+                }
+                Ok(Shared::Running) if Instant::now() < until => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                Ok(Shared::Running) | Err(_) => return work.await,
+            }
+        }
+    }
+
     /// Looks for the result of this name, and takes it on to work for all where there is none.
     ///
     /// # Errors
