@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod gate;
 pub mod keys;
+pub mod manage;
 pub mod operations;
 pub mod paging;
 pub mod places;
@@ -129,9 +130,14 @@ pub fn configure(cfg: &mut ServiceConfig, origins: &[String]) {
             .service(at("/properties", &READ, [read().to(properties::list)]))
             .service(at(
                 "/properties/{property_id}",
-                &READ,
-                [read().to(properties::find)],
+                &["GET", "HEAD", "PUT", "PATCH"],
+                [
+                    read().to(properties::find),
+                    web::put().to(manage::put),
+                    web::patch().to(manage::patch),
+                ],
             ))
+            .configure(managed)
             .service(at("/places", &READ, [read().to(places::list)]))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(gate::admit))
@@ -139,6 +145,51 @@ pub fn configure(cfg: &mut ServiceConfig, origins: &[String]) {
             .wrap(from_fn(gate::explain))
             .wrap(Compress::default()),
     );
+}
+
+/// What hosts and operators write.
+fn managed(cfg: &mut ServiceConfig) {
+    let path = |rest: &str| format!("/properties/{{property_id}}/{rest}");
+    let changed = &["GET", "HEAD", "PUT"];
+    cfg.service(at(&path("record"), &READ, [read().to(manage::show)]))
+        .service(at(
+            &path("property.csv"),
+            changed,
+            [
+                read().to(manage::property_file),
+                web::put().to(manage::property_file_change),
+            ],
+        ))
+        .service(at(
+            &path("calendar"),
+            changed,
+            [
+                read().to(manage::show_calendar),
+                web::put().to(manage::change_calendar),
+            ],
+        ))
+        .service(at(
+            &path("calendar.csv"),
+            changed,
+            [read().to(manage::csv), web::put().to(manage::csv_change)],
+        ))
+        .service(at(
+            &path("calendar.ics"),
+            changed,
+            [
+                read().to(manage::ical_export),
+                web::put().to(manage::ical_import),
+            ],
+        ))
+        .service(at(
+            &path("closures"),
+            &["GET", "HEAD", "PUT", "DELETE"],
+            [
+                read().to(manage::closures),
+                web::put().to(manage::close),
+                web::delete().to(manage::open),
+            ],
+        ));
 }
 
 /// A resource that tells which methods it knows to whoever comes with another.

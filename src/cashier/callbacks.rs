@@ -3,7 +3,6 @@
 
 use super::{BATCH_MAX, Cashier, TOLD};
 use crate::booking::code::Code;
-use crate::crash_point;
 use crate::db::DbError;
 use crate::db::payments::callbacks::{self, Kept};
 use crate::db::payments::settle::{Arrival, Purpose, Settled, find_payable};
@@ -40,7 +39,6 @@ impl Cashier {
             posted.body,
         )
         .await?;
-        crash_point!("callback:kept");
         self.hint.notify_one();
         Ok(())
     }
@@ -83,7 +81,6 @@ impl Cashier {
         let waiting = callbacks::list_waiting(&self.app.pool.get().await?, BATCH_MAX).await?;
         for kept in &waiting {
             let outcome = self.apply(kept).await?;
-            crash_point!("callback:applied");
             metrics::counter!("payment_callbacks_total", "provider" => kept.provider.clone(), "outcome" => outcome)
                 .increment(1);
             let client = self.app.pool.get().await?;
@@ -120,8 +117,8 @@ impl Cashier {
         provider_id: &str,
         fate: &Fate,
     ) -> Result<&'static str, DbError> {
-        let paid = match fate {
-            Fate::Paid(paid) => Some(paid),
+        let receipt = match fate {
+            Fate::Paid(paid) => paid.receipt.as_deref(),
             _ => None,
         };
         let heard = attempts::hear(
@@ -129,7 +126,8 @@ impl Cashier {
             &kept.provider,
             &kept.secret,
             provider_id,
-            paid,
+            receipt,
+            matches!(fate, Fate::Paid(_)),
         )
         .await?;
         if heard.is_none() {
@@ -193,6 +191,8 @@ impl Cashier {
         match outcome {
             Refunding::Done { receipt } => {
                 refunds::end(&client, refund, receipt.as_deref(), "provider").await?;
+                drop(client);
+                self.tell_refunded(refund).await?;
                 Ok("refunded")
             }
             Refunding::Refused { reason } | Refunding::Unknown { reason } => {

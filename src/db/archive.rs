@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Months, NaiveDate, Utc};
 use deadpool_postgres::GenericClient;
 use futures_util::Stream;
 use tokio_postgres::{Client, Row};
@@ -61,6 +61,13 @@ pub struct ArchivedMonth {
     pub file: Option<MonthFile>,
     /// When its table was dropped.
     pub dropped_at: Option<DateTime<Utc>>,
+}
+
+impl ArchivedMonth {
+    /// The first day that is not of it.
+    pub fn past(&self) -> NaiveDate {
+        self.month + Months::new(1)
+    }
 }
 
 /// Lets this connection have one archiver at a time until it is closed; `false` while another has it. A connection of

@@ -1,12 +1,16 @@
 //! Properties by the ids that they are known by outside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use chrono::NaiveDate;
+use chrono_tz::Tz;
 use deadpool_postgres::GenericClient;
+use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{DbError, read_currency};
+use super::{DbError, read_currency, unknown};
 use crate::booking::money::Currency;
 
 /// What names a property, and where it is.
@@ -93,4 +97,107 @@ pub async fn last_version(client: &impl GenericClient) -> Result<i64, DbError> {
         .query_one(&statement, &[])
         .await?
         .try_get("version")?)
+}
+
+/// Where the nights of a property are.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn time_zone(client: &impl GenericClient, id: Uuid) -> Result<Tz, DbError> {
+    let statement = client
+        .prepare_cached("select time_zone from property where property_id = $1")
+        .await?;
+    let row = client.query_one(&statement, &[&id]).await?;
+    let name: &str = row.try_get("time_zone")?;
+    name.parse().map_err(|_| unknown("time_zone"))
+}
+
+/// One night as whoever manages the property sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ManagedNight {
+    /// The evening's date.
+    pub date: NaiveDate,
+    /// Units that may be sold; those out of service are not among them.
+    pub available_units: i32,
+    /// Units that are sold.
+    pub reserved_units: i32,
+    /// Units that cannot be slept in, or that another channel has sold.
+    pub out_of_service: i32,
+    /// Before the surge, in minor units.
+    pub price_minor: i32,
+    /// The price is so many hundredths of itself.
+    pub surge_hundredths: i32,
+    /// Nothing is sold.
+    pub closed: bool,
+    /// Of stays that arrive; null: as the property says.
+    pub min_stay: Option<i16>,
+    /// Of stays that arrive; null: as the property says.
+    pub max_stay: Option<i16>,
+    /// Nobody arrives.
+    pub closed_to_arrival: bool,
+    /// Nobody leaves.
+    pub closed_to_departure: bool,
+}
+
+/// The nights of a property from `first` to before `past`.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list_nights(
+    client: &impl GenericClient,
+    id: Uuid,
+    first: NaiveDate,
+    past: NaiveDate,
+) -> Result<Vec<ManagedNight>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select date, available_units, reserved_units, out_of_service, price_base,
+                    (surge_multiplier * 100)::integer as surge, closed, min_stay, max_stay, closed_to_arrival,
+                    closed_to_departure
+             from property_availability where property_id = $1 and date >= $2 and date < $3 order by date",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&id, &first, &past]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ManagedNight {
+                date: row.try_get("date")?,
+                available_units: row.try_get("available_units")?,
+                reserved_units: row.try_get("reserved_units")?,
+                out_of_service: row.try_get("out_of_service")?,
+                price_minor: row.try_get("price_base")?,
+                surge_hundredths: row.try_get("surge")?,
+                closed: row.try_get("closed")?,
+                min_stay: row.try_get("min_stay")?,
+                max_stay: row.try_get("max_stay")?,
+                closed_to_arrival: row.try_get("closed_to_arrival")?,
+                closed_to_departure: row.try_get("closed_to_departure")?,
+            })
+        })
+        .collect()
+}
+
+/// Makes the nights of a channel from `first` on what its calendar says now: how many units it has sold on each. What is
+/// sold here stays sold; how many units of which night are missing comes back.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn set_channel_blocks(
+    client: &impl GenericClient,
+    id: Uuid,
+    source: &str,
+    first: NaiveDate,
+    sold: &BTreeMap<NaiveDate, i32>,
+) -> Result<Vec<(NaiveDate, i32)>, DbError> {
+    let dates: Vec<NaiveDate> = sold.keys().copied().collect();
+    let units: Vec<i32> = sold.values().copied().collect();
+    let statement = client
+        .prepare_cached("select sold_twice, missing from set_channel_blocks($1, $2, $3, $4, $5)")
+        .await?;
+    let rows = client
+        .query(&statement, &[&id, &source, &first, &dates, &units])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("sold_twice")?, row.try_get("missing")?)))
+        .collect()
 }

@@ -1,8 +1,8 @@
 //! The cell `fees` of `properties.csv`: `City tax 2%|Cleaning 500/stay|Levy 100/person-night|VAT 16% included`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::sheet::{read_digits, read_price};
+use super::sheet::{read_digits, read_price, write_price};
 use crate::booking::money::Currency;
 
 /// The most fees of one property.
@@ -17,13 +17,42 @@ pub(super) const WANTED: &str = "fees like City tax 2%|Cleaning 500/stay|Service
      or - for none";
 
 /// One fee, as the database keeps it.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fee {
     name: String,
-    per: &'static str,
+    per: Per,
     /// Minor units, or hundredths of a percent.
     amount: i64,
     included: bool,
+}
+
+/// What a fee is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Per {
+    Percent,
+    Stay,
+    Night,
+    PersonNight,
+}
+
+/// The cell that [`read`] reads as these fees.
+pub(super) fn write(fees: &[Fee], currency: Currency) -> String {
+    if fees.is_empty() {
+        return "-".to_owned();
+    }
+    let cell = |fee: &Fee| {
+        let price = || write_price(fee.amount, currency);
+        let amount = match fee.per {
+            Per::Percent => format!("{}.{:02}%", fee.amount / 100, fee.amount % 100),
+            Per::Stay => format!("{}/stay", price()),
+            Per::Night => format!("{}/night", price()),
+            Per::PersonNight => format!("{}/person-night", price()),
+        };
+        let included = if fee.included { " included" } else { "" };
+        format!("{} {amount}{included}", fee.name)
+    };
+    fees.iter().map(cell).collect::<Vec<_>>().join("|")
 }
 
 pub(super) fn read(raw: &str, currency: Currency) -> Option<Vec<Fee>> {
@@ -51,11 +80,11 @@ fn read_fee(raw: &str, currency: Currency) -> Option<Fee> {
         return None;
     }
     let (per, amount) = match (amount.strip_suffix('%'), amount.split_once('/')) {
-        (Some(percent), _) => ("percent", read_percent(percent)?),
-        (None, Some((price, "stay"))) => ("stay", read_price(price, currency)?.into()),
-        (None, Some((price, "night"))) => ("night", read_price(price, currency)?.into()),
+        (Some(percent), _) => (Per::Percent, read_percent(percent)?),
+        (None, Some((price, "stay"))) => (Per::Stay, read_price(price, currency)?.into()),
+        (None, Some((price, "night"))) => (Per::Night, read_price(price, currency)?.into()),
         (None, Some((price, "person-night"))) => {
-            ("person_night", read_price(price, currency)?.into())
+            (Per::PersonNight, read_price(price, currency)?.into())
         }
         _ => return None,
     };
@@ -87,7 +116,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_fee_is_read_in_the_currency_s_minor_units() {
-        let fee = |name: &str, per, amount, included| Fee {
+        let fee = |name: &str, per: Per, amount, included| Fee {
             name: name.into(),
             per,
             amount,
@@ -99,22 +128,22 @@ mod tests {
                 "City tax 2%|Cleaning 500/stay",
                 Currency::Kes,
                 Some(vec![
-                    fee("City tax", "percent", 200, false),
-                    fee("Cleaning", "stay", 50_000, false),
+                    fee("City tax", Per::Percent, 200, false),
+                    fee("Cleaning", Per::Stay, 50_000, false),
                 ]),
             ),
             (
                 "VAT 16.5% included | Levy 10.50/person-night",
                 Currency::Kes,
                 Some(vec![
-                    fee("VAT", "percent", 1_650, true),
-                    fee("Levy", "person_night", 1_050, false),
+                    fee("VAT", Per::Percent, 1_650, true),
+                    fee("Levy", Per::PersonNight, 1_050, false),
                 ]),
             ),
             (
                 "Service 2000/night",
                 Currency::Ugx,
-                Some(vec![fee("Service", "night", 2_000, false)]),
+                Some(vec![fee("Service", Per::Night, 2_000, false)]),
             ),
             ("Service 2000.50/night", Currency::Ugx, None),
             ("2%", Currency::Kes, None),
@@ -129,6 +158,9 @@ mod tests {
             ("", Currency::Kes, None),
         ] {
             assert_eq!(read(raw, currency), fees, "{raw}");
+            if let Some(fees) = fees {
+                assert_eq!(read(&write(&fees, currency), currency), Some(fees), "{raw}");
+            }
         }
     }
 }

@@ -14,16 +14,19 @@ use uuid::Uuid;
 use super::partitions::first_night;
 use super::{DbError, begin_unhurried};
 
+mod export;
 mod fees;
 mod nights;
 mod places;
 mod properties;
 mod sheet;
 
+pub use export::{nights_csv, property_csv};
 use nights::Override;
 use places::Place;
 use properties::Property;
 use sheet::Fault;
+pub(crate) use sheet::{read_price, write_price};
 
 /// The most wrong rows that are shown; the others are counted.
 const ROWS_SHOWN_MAX: usize = 100;
@@ -37,7 +40,7 @@ pub struct Files<'a> {
     pub places: Option<&'a str>,
     /// `property_id,host_name,host_phone,name,kind,town,area,landmark,units,guests_max,price_per_night,currency,`
     /// `hold_minutes,phone,check_in_time,cancel_hours,pay`, and where wanted `min_stay,max_stay,advance_hours_min,`
-    /// `advance_days_max,unpaid_percent,fees`.
+    /// `advance_days_max,unpaid_percent,fees,open,deposit_percent,pay_at_lodge_too`.
     pub properties: Option<&'a str>,
     /// `property_id,from,to,available_units,price_per_night,surge`, and where wanted `closed,out_of_service,min_stay,`
     /// `max_stay,closed_to_arrival,closed_to_departure`: `to` is included, an empty cell leaves it as it is, a later row
@@ -111,10 +114,42 @@ pub async fn import(
     files: Files<'_>,
     today: NaiveDate,
 ) -> Result<Imported, ImportError> {
+    let transaction = begin(client, "operator", "import").await?;
+    let imported = import_in(&transaction, files, today).await?;
+    transaction.commit().await?;
+    Ok(imported)
+}
+
+/// Begins a transaction of changes that somebody makes by some channel; one at a time.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn begin<'a>(
+    client: &'a mut Client,
+    who: &str,
+    channel: &str,
+) -> Result<Transaction<'a>, DbError> {
     let transaction = begin_unhurried(client, LIMIT).await?;
     // In a statement of its own: what is read next must be newer than the lock.
-    transaction.query("select lock_calendar()", &[]).await?;
-    let known = Known::load(&transaction).await?;
+    transaction
+        .query(
+            "select lock_calendar(), changed_by($1, $2)",
+            &[&who, &channel],
+        )
+        .await?;
+    Ok(transaction)
+}
+
+/// [`import`] in a transaction that was begun by [`begin`].
+///
+/// # Errors
+/// As [`import`]; the transaction is to be rolled back.
+pub async fn import_in(
+    transaction: &Transaction<'_>,
+    files: Files<'_>,
+    today: NaiveDate,
+) -> Result<Imported, ImportError> {
+    let known = Known::load(transaction).await?;
 
     let mut faults = Vec::new();
     let places = places::read(files.places, &known.places, &mut faults);
@@ -131,16 +166,15 @@ pub async fn import(
         past: known.calendar_end.unwrap_or(today),
     };
     let overrides = nights::read(files.nights, &known.properties, calendar, &mut faults);
-    let sold = lock_nights(&transaction, &properties, &overrides, calendar.first).await?;
+    let sold = lock_nights(transaction, &properties, &overrides, calendar.first).await?;
     check_sold(&sold, &properties, &overrides, &mut faults);
     if !faults.is_empty() {
         return Err(ImportError::Rows(faults));
     }
 
-    write_places(&transaction, &places).await?;
-    write_properties(&transaction, &properties).await?;
-    write_nights(&transaction, &properties, &overrides, calendar.first).await?;
-    transaction.commit().await?;
+    write_places(transaction, &places).await?;
+    write_properties(transaction, &properties).await?;
+    write_nights(transaction, &properties, &overrides, calendar.first).await?;
     Ok(Imported {
         places: places.len(),
         properties: properties.len(),
@@ -377,9 +411,12 @@ async fn write_properties(
              set min_stay = coalesce(r.min_stay, p.min_stay), max_stay = coalesce(r.max_stay, p.max_stay),
                  advance_hours_min = coalesce(r.advance_hours_min, p.advance_hours_min),
                  advance_days_max = coalesce(r.advance_days_max, p.advance_days_max),
-                 unpaid_percent = coalesce(r.unpaid_percent, p.unpaid_percent), fees = coalesce(r.fees, p.fees)
+                 unpaid_percent = coalesce(r.unpaid_percent, p.unpaid_percent), fees = coalesce(r.fees, p.fees),
+                 open = coalesce(r.open, p.open), deposit_percent = coalesce(r.deposit_percent, p.deposit_percent),
+                 pay_at_lodge_too = coalesce(r.pay_at_lodge_too, p.pay_at_lodge_too)
              from jsonb_to_recordset($1) as r (short_id text, min_stay smallint, max_stay smallint,
-                 advance_hours_min integer, advance_days_max integer, unpaid_percent smallint, fees jsonb)
+                 advance_hours_min integer, advance_days_max integer, unpaid_percent smallint, fees jsonb, open boolean,
+                 deposit_percent smallint, pay_at_lodge_too boolean)
              where p.short_id = r.short_id",
             &[&rows_of(properties)?],
         )

@@ -11,7 +11,7 @@ use super::{Calendar, Night, RowError};
 use crate::booking::money::Currency;
 use crate::booking::stay::NIGHTS_MAX as STAY_MAX;
 
-const COLUMNS: [&str; 6] = [
+pub(super) const COLUMNS: [&str; 6] = [
     "property_id",
     "from",
     "to",
@@ -19,7 +19,7 @@ const COLUMNS: [&str; 6] = [
     "price_per_night",
     "surge",
 ];
-const OPTIONAL: [&str; 6] = [
+pub(super) const OPTIONAL: [&str; 6] = [
     "closed",
     "out_of_service",
     "min_stay",

@@ -14,7 +14,7 @@ use crate::booking::offer::Pay;
 use crate::booking::stay::{ADVANCE_DAYS_MAX, GUESTS_MAX, NIGHTS_MAX};
 use crate::country::Country;
 
-const COLUMNS: [&str; 17] = [
+pub(super) const COLUMNS: [&str; 17] = [
     "property_id",
     "host_name",
     "host_phone",
@@ -33,13 +33,16 @@ const COLUMNS: [&str; 17] = [
     "cancel_hours",
     "pay",
 ];
-const OPTIONAL: [&str; 6] = [
+pub(super) const OPTIONAL: [&str; 9] = [
     "min_stay",
     "max_stay",
     "advance_hours_min",
     "advance_days_max",
     "unpaid_percent",
     "fees",
+    "open",
+    "deposit_percent",
+    "pay_at_lodge_too",
 ];
 /// The most units of one property.
 pub(super) const UNITS_MAX: i32 = 10_000;
@@ -88,6 +91,9 @@ struct Terms {
     advance_days_max: Option<i32>,
     unpaid_percent: Option<i16>,
     fees: Option<Vec<Fee>>,
+    open: Option<bool>,
+    deposit_percent: Option<i16>,
+    pay_at_lodge_too: Option<bool>,
 }
 
 /// The right rows. `stored` gives the currency by short id of properties that were imported before.
@@ -184,6 +190,9 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
         None => Some(None),
         Some(currency) => line.optional("fees", fees::WANTED, |raw| fees::read(raw, currency)),
     };
+    let open = line.yes_or_no("open");
+    let deposit_percent = line.number_or_empty("deposit_percent", 0..=99);
+    let pay_at_lodge_too = line.yes_or_no("pay_at_lodge_too");
     let (town, country) = town?;
     Some(Property {
         line: line.number,
@@ -214,6 +223,9 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
             advance_days_max: advance_days_max?,
             unpaid_percent: unpaid_percent?,
             fees: fees?,
+            open: open?,
+            deposit_percent: deposit_percent?,
+            pay_at_lodge_too: pay_at_lodge_too?,
         },
     })
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 
 use super::RowError;
-use crate::booking::money::Currency;
+use crate::booking::money::{Currency, Money};
 use crate::country::Country;
 use crate::phone::Msisdn;
 
@@ -274,7 +274,7 @@ fn is_plain(c: char) -> bool {
 }
 
 /// `4500`, or `4500.50` where the currency has minor units.
-pub(super) fn read_price(raw: &str, currency: Currency) -> Option<i32> {
+pub(crate) fn read_price(raw: &str, currency: Currency) -> Option<i32> {
     let (units, cents) = match raw.split_once('.') {
         None => (raw, 0),
         Some((units, cents)) => {
@@ -288,6 +288,15 @@ pub(super) fn read_price(raw: &str, currency: Currency) -> Option<i32> {
     (1..=PRICE_MINOR_MAX)
         .contains(&minor)
         .then(|| i32::try_from(minor).ok())?
+}
+
+/// What [`read_price`] reads as so many minor units.
+pub(crate) fn write_price(minor: i64, currency: Currency) -> String {
+    let (units, cents) = Money { minor, currency }.split();
+    match cents {
+        0 => units.to_string(),
+        cents => format!("{units}.{cents:02}"),
+    }
 }
 
 /// Digits only: `parse` would also take a sign.
@@ -319,6 +328,10 @@ mod tests {
             ("120000.00", Currency::Ugx, None),
         ] {
             assert_eq!(read_price(raw, currency), minor, "{raw}");
+            if let Some(minor) = minor {
+                let written = write_price(minor.into(), currency);
+                assert_eq!(read_price(&written, currency), Some(minor), "{raw}");
+            }
         }
     }
 }
