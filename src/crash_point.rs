@@ -22,6 +22,23 @@ pub const STEPS: &[&str] = &[
     "outbox:sent",
 ];
 
+/// Every step of money, with how often a payment, a second one and its refund pass it.
+#[cfg(feature = "crash-points")]
+pub const MONEY_STEPS: &[(&str, u32)] = &[
+    ("pay:asked", 1),
+    ("prompt:claimed", 1),
+    ("prompt:answered", 1),
+    ("prompt:stored", 1),
+    ("callback:kept", 3),
+    ("callback:applied", 3),
+    ("query:answered", 1),
+    ("payment:settled", 2),
+    ("refund:claimed", 1),
+    ("refund:answered", 1),
+    ("refund:stored", 1),
+    ("refund:told", 1),
+];
+
 /// Counts the passes of a step.
 #[cfg(feature = "crash-points")]
 pub fn pass(step: &str) {

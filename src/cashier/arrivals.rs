@@ -4,6 +4,7 @@ use super::{BATCH_MAX, Cashier};
 use crate::booking::code::Code;
 use crate::booking::offer::Pay;
 use crate::booking::reservation::Status;
+use crate::crash_point;
 use crate::db::DbError;
 use crate::db::effect::Cause;
 use crate::db::payments::settle::{self, Arrival, Payable, Purpose, Settled, Texts};
@@ -31,6 +32,7 @@ impl Cashier {
                 break;
             }
         }
+        crash_point!("payment:settled");
         self.note(arrival.provider, settled);
         Ok(settled)
     }

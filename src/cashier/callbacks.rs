@@ -3,6 +3,7 @@
 
 use super::{BATCH_MAX, Cashier, TOLD};
 use crate::booking::code::Code;
+use crate::crash_point;
 use crate::db::DbError;
 use crate::db::payments::callbacks::{self, Kept};
 use crate::db::payments::settle::{Arrival, Purpose, Settled, find_payable};
@@ -39,6 +40,7 @@ impl Cashier {
             posted.body,
         )
         .await?;
+        crash_point!("callback:kept");
         self.hint.notify_one();
         Ok(())
     }
@@ -81,6 +83,7 @@ impl Cashier {
         let waiting = callbacks::list_waiting(&self.app.pool.get().await?, BATCH_MAX).await?;
         for kept in &waiting {
             let outcome = self.apply(kept).await?;
+            crash_point!("callback:applied");
             metrics::counter!("payment_callbacks_total", "provider" => kept.provider.clone(), "outcome" => outcome)
                 .increment(1);
             let client = self.app.pool.get().await?;
@@ -117,8 +120,8 @@ impl Cashier {
         provider_id: &str,
         fate: &Fate,
     ) -> Result<&'static str, DbError> {
-        let receipt = match fate {
-            Fate::Paid(paid) => paid.receipt.as_deref(),
+        let paid = match fate {
+            Fate::Paid(paid) => Some(paid),
             _ => None,
         };
         let heard = attempts::hear(
@@ -126,8 +129,7 @@ impl Cashier {
             &kept.provider,
             &kept.secret,
             provider_id,
-            receipt,
-            matches!(fate, Fate::Paid(_)),
+            paid,
         )
         .await?;
         if heard.is_none() {
@@ -191,8 +193,6 @@ impl Cashier {
         match outcome {
             Refunding::Done { receipt } => {
                 refunds::end(&client, refund, receipt.as_deref(), "provider").await?;
-                drop(client);
-                self.tell_refunded(refund).await?;
                 Ok("refunded")
             }
             Refunding::Refused { reason } | Refunding::Unknown { reason } => {

@@ -6,9 +6,12 @@ use chrono::Utc;
 use futures_util::future::join_all;
 
 use super::{BATCH_MAX, Cashier, TOLD};
+use crate::booking::money::Money;
+use crate::crash_point;
 use crate::db::DbError;
 use crate::db::payments::attempts::{self, Claimed, Next, Stage};
 use crate::db::payments::settle::{Arrival, Purpose};
+use crate::db::replies;
 use crate::payment::{Asked, Door, Failure, Fate, Prompt, Prompted, sandbox};
 
 /// How long an attempt is ours: longer than a login, a request and its repetition.
@@ -24,8 +27,9 @@ const DOUBT_MAX: Duration = Duration::from_secs(240);
 /// Between two tries to send a prompt, and how long to go on.
 const PROMPT_AGAIN_AFTER: Duration = Duration::from_secs(20);
 const PROMPT_AGE_MAX: Duration = Duration::from_secs(180);
-/// A prompt that cannot be asked about is given up after this; money that comes all the same is told by the pay bill.
-const UNASKABLE_MAX: Duration = Duration::from_secs(600);
+/// A prompt that cannot be asked about is given up after this, while the room is still held for another; money that
+/// comes all the same is told by its callback and by the pay bill.
+const UNASKABLE_MAX: Duration = Duration::from_secs(180);
 /// Somebody is alarmed about an attempt this old. Source: invariant I10.
 const ALARM_AGE: Duration = Duration::from_secs(24 * 3600);
 
@@ -44,6 +48,7 @@ impl Cashier {
     }
 
     async fn work(&self, claimed: &Claimed) -> Result<(), DbError> {
+        crash_point!("prompt:claimed");
         let next = match claimed.stage {
             // Nobody pays for a room that is gone.
             Stage::Due if claimed.hold_is_over => Some(Next::Failed(Failure::Expired)),
@@ -51,17 +56,27 @@ impl Cashier {
             Stage::Pending => self.query(claimed).await?,
         };
         let Some(next) = next else { return Ok(()) };
-        let client = self.app.pool.get().await?;
-        let written = attempts::complete(&client, claimed, &next).await?;
-        drop(client);
-        match next {
-            Next::Failed(failure) if written => {
-                metrics::counter!("payments_failed_total", "provider" => claimed.provider.clone(), "why" => failure.word())
-                    .increment(1);
-                self.tell_failure(claimed, failure).await
-            }
-            _ => Ok(()),
+        let mut client = self.app.pool.get().await?;
+        let told = match next {
+            Next::Failed(failure) => self.failure_told(&client, claimed, failure).await?,
+            _ => None,
+        };
+        // That it failed and that the guest is told so are one.
+        let transaction = client.transaction().await?;
+        let written = attempts::complete(&transaction, claimed, &next).await?;
+        if let Some((turn, draft)) = told.filter(|_| written) {
+            replies::insert_reply(&transaction, &turn, &draft).await?;
         }
+        transaction.commit().await?;
+        crash_point!("prompt:stored");
+        if let Next::Failed(failure) = next
+            && written
+        {
+            metrics::counter!("payments_failed_total", "provider" => claimed.provider.clone(), "why" => failure.word())
+                .increment(1);
+            self.app.outbox.notify_one();
+        }
+        Ok(())
     }
 
     async fn prompt(&self, claimed: &Claimed) -> Next {
@@ -82,6 +97,7 @@ impl Cashier {
                 reason: "not_configured".to_owned(),
             },
         };
+        crash_point!("prompt:answered");
         let ask = |after, provider_id, reason| Next::Ask {
             after,
             provider_id,
@@ -138,6 +154,7 @@ impl Cashier {
                 reason: "not_configured".to_owned(),
             },
         };
+        crash_point!("query:answered");
         Ok(match fate {
             Fate::Paid(paid) => {
                 let receipt = paid.receipt.as_ref().or(claimed.heard_receipt.as_ref());
@@ -145,7 +162,7 @@ impl Cashier {
                     provider: &claimed.provider,
                     receipt: receipt.map(String::as_str),
                     purpose: Purpose::Attempt(claimed.attempt_id),
-                    amount: paid.amount.unwrap_or(claimed.amount),
+                    amount: paid.amount.unwrap_or_else(|| heard(claimed)),
                     paid_at: Utc::now(),
                     cause: TOLD,
                 };
@@ -182,6 +199,24 @@ impl Cashier {
             counts: true,
             alarm,
         }
+    }
+}
+
+/// What came by a provider that, asked, names no sum: a callback may say that it was less, nobody is believed that it was
+/// more than was asked for.
+fn heard(claimed: &Claimed) -> Money {
+    let asked = claimed.amount;
+    let minor = claimed.heard_amount.unwrap_or(asked.minor);
+    if minor != asked.minor {
+        tracing::error!(
+            attempt = %claimed.attempt_id,
+            provider = claimed.provider,
+            "another sum was paid than was asked for: compare with the provider's statement"
+        );
+    }
+    Money {
+        minor: minor.min(asked.minor),
+        ..asked
     }
 }
 

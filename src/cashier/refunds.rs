@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{BATCH_MAX, Cashier};
+use crate::crash_point;
 use crate::db::DbError;
 use crate::db::payments::refunds::{self, Claimed, Next};
+use crate::db::replies;
 use crate::payment::{Door, Refund, Refunding, sandbox};
 
 /// How long a refund is ours.
@@ -18,14 +20,14 @@ impl Cashier {
     pub async fn send_refunds(&self) -> Result<usize, DbError> {
         let due = refunds::claim_due(&self.app.pool.get().await?, BATCH_MAX, LEASE).await?;
         for claimed in &due {
+            crash_point!("refund:claimed");
             let refunding = self.send_refund(claimed).await;
+            crash_point!("refund:answered");
             let client = self.app.pool.get().await?;
             let next = match refunding {
                 Refunding::Done { receipt } => {
                     refunds::end(&client, claimed.refund_id, receipt.as_deref(), "provider")
                         .await?;
-                    drop(client);
-                    self.tell_refunded(claimed.refund_id).await?;
                     continue;
                 }
                 Refunding::Accepted { provider_id } => Next::Sent(provider_id),
@@ -37,8 +39,27 @@ impl Cashier {
                 tracing::error!(refund = %claimed.refund_id, reason, "a refund needs a person");
             }
             refunds::complete(&client, claimed, &next).await?;
+            crash_point!("refund:stored");
         }
         Ok(due.len())
+    }
+
+    /// Tells guests of money that went back, by whomever; how much that was.
+    ///
+    /// # Errors
+    /// [`DbError`]; the rest waits for the next round.
+    pub async fn tell_refunds(&self) -> Result<usize, DbError> {
+        let client = self.app.pool.get().await?;
+        let untold = refunds::list_untold(&client, BATCH_MAX).await?;
+        for refund_id in &untold {
+            if let Some((turn, draft)) = self.refund_told(&client, *refund_id).await? {
+                replies::insert_reply(&client, &turn, &draft).await?;
+                self.app.outbox.notify_one();
+            }
+            crash_point!("refund:told");
+            refunds::told(&client, *refund_id).await?;
+        }
+        Ok(untold.len())
     }
 
     async fn send_refund(&self, claimed: &Claimed) -> Refunding {

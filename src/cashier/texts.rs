@@ -1,16 +1,17 @@
 //! What guests and hosts are told about money, each in their language, each one SMS.
 
 use chrono::{DateTime, Days, Duration, Utc};
+use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use super::Cashier;
 use crate::booking::money::Money;
+use crate::booking::reservation::Status;
 use crate::db::DbError;
 use crate::db::effect::{Draft, Turn};
 use crate::db::payments::attempts::Claimed;
 use crate::db::payments::refunds;
 use crate::db::payments::settle::{Payable, Purpose, Texts, find_payable};
-use crate::db::replies;
 use crate::db::reservations::Reservation;
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
@@ -65,6 +66,11 @@ impl Cashier {
             &rest,
             confirmation_end,
         );
+        // Who pays again for what stands must not think that it is lost.
+        let back = match reservation.status {
+            Status::Confirmed | Status::CheckedIn | Status::Completed => Message::RefundSurplus,
+            _ => Message::MoneyBack,
+        };
         let mut confirmed = guest("confirmed", Message::Paid, &rest, confirmation_end);
         confirmed.push(host);
         Texts {
@@ -76,21 +82,21 @@ impl Cashier {
                 money_end,
             ),
             topped_up: guest("paid_rest", Message::PaidRest, &rest, money_end),
-            refund_due: guest("refund_due", Message::MoneyBack, &rest, money_end),
+            refund_due: guest("refund_due", back, &rest, money_end),
             surplus: guest("refund_surplus", Message::RefundSurplus, &rest, money_end),
         }
     }
 
-    /// Says why a prompt brought no money, and what the guest can do.
-    pub(super) async fn tell_failure(
+    /// Why a prompt brought no money, and what the guest can do; one turn for each attempt.
+    pub(super) async fn failure_told(
         &self,
+        client: &impl GenericClient,
         claimed: &Claimed,
         failure: Failure,
-    ) -> Result<(), DbError> {
-        let client = self.app.pool.get().await?;
+    ) -> Result<Option<(Turn, Draft)>, DbError> {
         let purpose = Purpose::Attempt(claimed.attempt_id);
-        let Some(payable) = find_payable(&client, purpose).await? else {
-            return Ok(());
+        let Some(payable) = find_payable(client, purpose).await? else {
+            return Ok(None);
         };
         let message = match failure {
             Failure::WrongPin => Message::PayWrongPin,
@@ -109,7 +115,6 @@ impl Cashier {
             over: 0,
             receipt: "",
         };
-        let until = self.app.clock.now() + FAILURE_TTL;
         let draft = self.draft(
             "pay_failed",
             message,
@@ -117,25 +122,20 @@ impl Cashier {
             &reservation.language,
             reservation,
             &sums,
-            until,
+            self.app.clock.now() + FAILURE_TTL,
         );
-        // Once for each attempt.
-        let turn = Turn {
-            door: "payment".to_owned(),
-            session: claimed.attempt_id.to_string(),
-            position: 0,
-        };
-        replies::insert_reply(&client, &turn, &draft).await?;
-        self.app.outbox.notify_one();
-        Ok(())
+        Ok(Some((turn("payment", claimed.attempt_id), draft)))
     }
 
-    /// Says that money went back.
-    pub(super) async fn tell_refunded(&self, refund_id: Uuid) -> Result<(), DbError> {
-        let client = self.app.pool.get().await?;
-        let Some((reservation, amount, receipt)) = refunds::find_done(&client, refund_id).await?
+    /// That money went back; one turn for each refund. `None`: nobody is known whom it belongs to.
+    pub(super) async fn refund_told(
+        &self,
+        client: &impl GenericClient,
+        refund_id: Uuid,
+    ) -> Result<Option<(Turn, Draft)>, DbError> {
+        let Some((reservation, amount, receipt)) = refunds::find_done(client, refund_id).await?
         else {
-            return Ok(());
+            return Ok(None);
         };
         let sums = Sums {
             amount,
@@ -143,7 +143,6 @@ impl Cashier {
             over: 0,
             receipt: receipt.as_deref().unwrap_or_default(),
         };
-        let until = self.app.clock.now() + MONEY_TTL;
         let draft = self.draft(
             "refunded",
             Message::Refunded,
@@ -151,16 +150,9 @@ impl Cashier {
             &reservation.language,
             &reservation,
             &sums,
-            until,
+            self.app.clock.now() + MONEY_TTL,
         );
-        let turn = Turn {
-            door: "refund".to_owned(),
-            session: refund_id.to_string(),
-            position: 0,
-        };
-        replies::insert_reply(&client, &turn, &draft).await?;
-        self.app.outbox.notify_one();
-        Ok(())
+        Ok(Some((turn("refund", refund_id), draft)))
     }
 
     /// To whoever made the reservation, and to the guest of a friend.
@@ -216,5 +208,14 @@ impl Cashier {
                 .say(message, menus.menu.language(&code), Some(&record), country),
             expires_at,
         }
+    }
+}
+
+/// What makes a message one: the matter that it is about.
+fn turn(door: &str, matter: Uuid) -> Turn {
+    Turn {
+        door: door.to_owned(),
+        session: matter.to_string(),
+        position: 0,
     }
 }

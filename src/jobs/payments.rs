@@ -1,4 +1,4 @@
-//! Sends prompts, asks what became of them, applies what providers posted, sends refunds, and looks whether it adds up.
+//! Sends prompts, asks what became of them, applies what providers posted, sends refunds and tells of them, and looks whether it adds up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,8 @@ pub async fn round(cashier: &Cashier) -> Result<usize, DbError> {
     let applied = cashier.apply_callbacks().await? + cashier.apply_given().await?;
     let worked = cashier.work_attempts().await?;
     let refunded = cashier.send_refunds().await?;
-    Ok(applied + worked + refunded)
+    let told = cashier.tell_refunds().await?;
+    Ok(applied + worked + refunded + told)
 }
 
 async fn check(pool: &Pool) {

@@ -4,6 +4,7 @@
 use crate::booking::money::Money;
 use crate::booking::offer::Pay;
 use crate::booking::reservation::Status;
+use crate::crash_point;
 use crate::db::DbError;
 use crate::db::life::Moved;
 use crate::db::payments::attempts::{Ask, Asked, Part};
@@ -93,6 +94,7 @@ impl Work<'_> {
                 cause: &self.cause("paid by phone"),
             })
             .await?;
+        crash_point!("pay:asked");
         Ok(match asked {
             Asked::Asked(amount, now) if by_hand => {
                 self.payment("prompted_or_by_hand", &now, amount)

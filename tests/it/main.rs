@@ -11,6 +11,7 @@ mod authentic;
 mod bad_input;
 mod counterparts;
 mod crash;
+mod crash_money;
 mod crash_points;
 mod db_audit;
 mod db_calendar;

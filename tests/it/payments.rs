@@ -2,11 +2,7 @@
 //! before its own answer, and forged. Time passes by moving the rows.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use reserveflow::app::Clock;
 use reserveflow::booking::reservation::Status;
 use reserveflow::db::effect::Cause;
@@ -20,155 +16,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, session_id};
+use crate::support::daraja::{Fake, by_hand, failure, success};
+use crate::support::eventually;
 use crate::support::lodging::{GUEST, Lodge, Wish, stay, turn};
-use crate::support::{background, eventually};
 
 const PAYS: Cause<'static> = Cause {
     who: "guest",
     channel: "ussd",
     why: "pays",
 };
-
-/// What the fake does next; by default it takes every prompt and every payer pays.
-#[derive(Default)]
-struct Script {
-    /// Status and body of the next answers to a push, before it goes back to taking them.
-    pushes: Vec<(u16, Value)>,
-    /// Answers to queries, the last one for ever; none: paid.
-    queries: Vec<Value>,
-    /// Post the callback before the push is answered.
-    early: bool,
-    /// Tokens given out; the last one counts.
-    tokens: usize,
-    /// Bodies of the pushes that were taken, each with its `CheckoutRequestID`.
-    taken: Vec<(String, Value)>,
-    /// Bodies of reversals.
-    reversals: Vec<Value>,
-    asked: usize,
-}
-
-struct Fake {
-    url: String,
-    script: Arc<Mutex<Script>>,
-}
-
-impl Fake {
-    fn start() -> Fake {
-        let script = Arc::new(Mutex::new(Script::default()));
-        let state = script.clone();
-        let url = background(async move {
-            let server = HttpServer::new(move || {
-                let state = state.clone();
-                App::new().default_service(web::to(
-                    move |request: HttpRequest, body: web::Bytes| {
-                        let state = state.clone();
-                        async move { serve(&state, &request, &body).await }
-                    },
-                ))
-            });
-            let server = server.workers(1).bind("127.0.0.1:0").unwrap();
-            let url = format!("http://{}", server.addrs()[0]);
-            tokio::spawn(server.disable_signals().run());
-            url
-        });
-        Fake { url, script }
-    }
-
-    fn says(&self, change: impl FnOnce(&mut Script)) {
-        change(&mut self.script.lock().unwrap());
-    }
-
-    /// The id and body of the last push.
-    fn pushed(&self) -> (String, Value) {
-        self.script.lock().unwrap().taken.last().unwrap().clone()
-    }
-
-    fn pushes(&self) -> usize {
-        self.script.lock().unwrap().taken.len()
-    }
-}
-
-async fn serve(state: &Mutex<Script>, request: &HttpRequest, body: &[u8]) -> HttpResponse {
-    let authorization = request.headers().get("authorization");
-    let authorization = authorization
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    if request.path() == "/oauth/v1/generate" {
-        assert_eq!(
-            authorization,
-            format!("Basic {}", STANDARD.encode("key:secret"))
-        );
-        let mut script = state.lock().unwrap();
-        script.tokens += 1;
-        let token = format!("token{}", script.tokens);
-        return HttpResponse::Ok().json(json!({"access_token": token, "expires_in": "3599"}));
-    }
-    if authorization != format!("Bearer token{}", state.lock().unwrap().tokens) {
-        let ended = json!({"errorCode": "404.001.03", "errorMessage": "Invalid Access Token"});
-        return HttpResponse::NotFound().json(ended);
-    }
-    let body: Value = serde_json::from_slice(body).unwrap();
-    match request.path() {
-        "/mpesa/stkpush/v1/processrequest" => push(state, &body).await,
-        "/mpesa/stkpushquery/v1/query" => {
-            let mut script = state.lock().unwrap();
-            script.asked += 1;
-            let said = if script.queries.len() > 1 {
-                script.queries.remove(0)
-            } else {
-                script.queries.first().cloned().unwrap_or(json!("0"))
-            };
-            if said.get("errorCode").is_some() {
-                return HttpResponse::InternalServerError().json(said);
-            }
-            HttpResponse::Ok().json(json!({"ResponseCode": "0", "CheckoutRequestID": body["CheckoutRequestID"], "ResultCode": said}))
-        }
-        "/mpesa/reversal/v1/request" => {
-            state.lock().unwrap().reversals.push(body);
-            HttpResponse::Ok().json(json!({"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0"}))
-        }
-        "/pulltransactions/v1/query" => {
-            HttpResponse::Ok().json(json!({"ResponseCode": "1000", "Response": []}))
-        }
-        other => panic!("{other}"),
-    }
-}
-
-async fn push(state: &Mutex<Script>, body: &Value) -> HttpResponse {
-    let timestamp = body["Timestamp"].as_str().unwrap();
-    let password = STANDARD.encode(format!("174379pass{timestamp}"));
-    assert_eq!(body["Password"], json!(password));
-    assert!(body["AccountReference"].as_str().unwrap().len() <= 12);
-    let (said, early) = {
-        let mut script = state.lock().unwrap();
-        let said = (!script.pushes.is_empty()).then(|| script.pushes.remove(0));
-        (said, script.early)
-    };
-    if let Some((status, said)) = said {
-        return HttpResponse::build(status.try_into().unwrap()).json(said);
-    }
-    let id = format!("ws_CO_{}", Uuid::new_v4().simple());
-    state.lock().unwrap().taken.push((id.clone(), body.clone()));
-    if early {
-        let url = body["CallBackURL"].as_str().unwrap();
-        let posted = reqwest::Client::new()
-            .post(url)
-            .json(&success(&id, body, "EARLY1"));
-        assert_eq!(posted.send().await.unwrap().status(), 200);
-    }
-    HttpResponse::Ok()
-        .json(json!({"MerchantRequestID": "1", "CheckoutRequestID": id, "ResponseCode": "0"}))
-}
-
-fn success(id: &str, push: &Value, receipt: &str) -> Value {
-    json!({"Body": {"stkCallback": {"MerchantRequestID": "1", "CheckoutRequestID": id, "ResultCode": 0, "ResultDesc": "ok",
-        "CallbackMetadata": {"Item": [{"Name": "Amount", "Value": push["Amount"]}, {"Name": "MpesaReceiptNumber", "Value": receipt},
-            {"Name": "Balance"}, {"Name": "TransactionDate", "Value": 20191219102115_i64}, {"Name": "PhoneNumber", "Value": 254_708_374_149_i64}]}}}})
-}
-
-fn failure(id: &str, code: i64) -> Value {
-    json!({"Body": {"stkCallback": {"MerchantRequestID": "1", "CheckoutRequestID": id, "ResultCode": code, "ResultDesc": "no"}}})
-}
 
 /// A service with an account at a Daraja, and one lodge that wants money first.
 pub struct Till {
@@ -279,11 +135,6 @@ payments:
         format!("{}/pay/daraja/till/{door}", self.app.public)
     }
 
-    fn by_hand(receipt: &str, reference: &str, amount: &str) -> Value {
-        json!({"TransactionType": "Pay Bill", "TransID": receipt, "TransTime": "20261122063845", "TransAmount": amount,
-            "BusinessShortCode": "174379", "BillRefNumber": reference, "MSISDN": "25470****149", "FirstName": "John"})
-    }
-
     async fn outcomes(&self) -> HashMap<String, i64> {
         let client = self.app.pool.get().await.unwrap();
         let sql = "select coalesce(outcome, 'waiting') as outcome, count(*) as rows from payment_callback group by 1";
@@ -354,7 +205,7 @@ async fn a_prompt_leaves_after_the_turn_and_its_success_is_told_twice_and_counte
     }
     till.until(&reservation, Status::Confirmed).await;
     // The pay bill tells of the same money.
-    let twin = Till::by_hand("NLJ7RT61SV", reservation.code.digits(), "9000.00");
+    let twin = by_hand("NLJ7RT61SV", reservation.code.digits(), "9000.00");
     assert_eq!(till.post(&till.url("confirmation"), &twin).await.0, 200);
     till.until_applied(3).await;
     assert_eq!(till.app.count("select count(*) from payment").await, 1);
@@ -407,22 +258,36 @@ async fn a_callback_that_never_comes_is_asked_for_and_unknown_is_not_failed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_before_the_answer_to_its_push_is_matched() {
     let (till, fake) = Till::open().await;
-    // The fake posts to the URL in the push, which names a host that is not there; a proxy of its own leads to us.
+    fake.says(|script| script.early = Some(till.app.public.clone()));
     let reservation = till.hold(1).await;
-    fake.says(|script| script.early = false);
     till.ask(&reservation).await;
-    till.until_attempt(&reservation, "pending").await;
-    let (id, push) = fake.pushed();
-    // As if the answer had not been stored: only the secret in the URL tells the attempt.
-    let client = till.app.pool.get().await.unwrap();
-    client
-        .execute("update payment_attempt set provider_id = null", &[])
-        .await
-        .unwrap();
-    till.post(&till.result_url(&fake), &success(&id, &push, "EARLY1"))
-        .await;
     till.until(&reservation, Status::Confirmed).await;
-    drop(client);
+    let (id, push) = fake.pushed();
+    // An answer that is never stored: only the secret in the URL tells the attempt.
+    fake.says(|script| {
+        script.early = None;
+        script.pushes = vec![(504, json!(null))];
+    });
+    let lost = till.hold(2).await;
+    till.ask(&lost).await;
+    till.until_attempt(&lost, "pending").await;
+    let secret: String = till
+        .app
+        .pool
+        .get()
+        .await
+        .unwrap()
+        .query_one(
+            "select secret from payment_attempt where reservation_id = $1",
+            &[&lost.id],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    let url = format!("{}/{secret}", till.url("result"));
+    till.post(&url, &success(&format!("{id}2"), &push, "EARLY2"))
+        .await;
+    till.until(&lost, Status::Confirmed).await;
     till.close().await;
 }
 
@@ -473,7 +338,7 @@ async fn a_forged_success_changes_nothing() {
     assert_eq!(till.status(&reservation).await, Status::Paying);
     assert_eq!(till.app.count("select count(*) from payment").await, 0);
     // Money to a short code that is not ours is not ours.
-    let mut strange = Till::by_hand("S1", reservation.code.digits(), "9000");
+    let mut strange = by_hand("S1", reservation.code.digits(), "9000");
     strange["BusinessShortCode"] = json!("999999");
     till.post(&till.url("confirmation"), &strange).await;
     till.until_applied(8).await;
@@ -573,7 +438,7 @@ async fn a_push_that_cannot_be_sent_is_repeated_and_a_lost_answer_is_not() {
     till.ask(&reservation).await;
     till.until_attempt(&reservation, "pending").await;
     till.pass(&reservation, "true").await;
-    let money = Till::by_hand("LOST1", reservation.code.digits(), "9000");
+    let money = by_hand("LOST1", reservation.code.digits(), "9000");
     till.post(&till.url("confirmation"), &money).await;
     till.until(&reservation, Status::Confirmed).await;
     assert_eq!(fake.pushes(), 1);
@@ -586,7 +451,7 @@ async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
     let (till, _fake) = Till::open().await;
     let reservation = till.hold(1).await;
     let code = reservation.code.to_string();
-    let valid = |reference: &str, amount: &str| Till::by_hand("V1", reference, amount);
+    let valid = |reference: &str, amount: &str| by_hand("V1", reference, amount);
     for (body, wanted) in [
         (valid(&code, "9000"), "\"0\""),
         (valid("4821 7737", "9000"), "C2B00012"),
@@ -598,17 +463,11 @@ async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
     }
     // Too little keeps the room and asks for the rest; the rest confirms it.
     let typed = format!(" {} ", code.replace('-', " "));
-    till.post(
-        &till.url("confirmation"),
-        &Till::by_hand("H1", &typed, "4000.00"),
-    )
-    .await;
+    till.post(&till.url("confirmation"), &by_hand("H1", &typed, "4000.00"))
+        .await;
     till.until(&reservation, Status::Paying).await;
-    till.post(
-        &till.url("confirmation"),
-        &Till::by_hand("H2", &code, "6000.00"),
-    )
-    .await;
+    till.post(&till.url("confirmation"), &by_hand("H2", &code, "6000.00"))
+        .await;
     till.until(&reservation, Status::Confirmed).await;
     for kind in ["paid_part", "confirmed", "refund_surplus"] {
         let sql = format!("select count(*) from outbox where kind = '{kind}'");
@@ -618,11 +477,8 @@ async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
         .post(&till.url("validation"), &valid(&code, "9000"))
         .await;
     assert!(said.contains("C2B00013"), "{said}");
-    till.post(
-        &till.url("confirmation"),
-        &Till::by_hand("H3", "my room", "9000"),
-    )
-    .await;
+    till.post(&till.url("confirmation"), &by_hand("H3", "my room", "9000"))
+        .await;
     till.until_applied(3).await;
     assert_eq!(till.outcomes().await["unallocated"], 1);
 
@@ -690,7 +546,7 @@ async fn what_was_kept_before_a_crash_is_applied_after_it() {
     let (till, _fake) = Till::open().await;
     let reservation = till.hold(1).await;
     // Kept and acknowledged by a process that died before it could do more.
-    let body = Till::by_hand("CRASH1", reservation.code.digits(), "9000").to_string();
+    let body = by_hand("CRASH1", reservation.code.digits(), "9000").to_string();
     let client = till.app.pool.get().await.unwrap();
     let sql = "insert into payment_callback (provider, door, secret, body) values ('daraja', 'confirmation', '', $1)";
     client.execute(sql, &[&body.as_bytes()]).await.unwrap();

@@ -13,7 +13,7 @@ use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::life::Moved;
 use crate::db::reservations::{self, Reservation};
 use crate::db::{DbError, read_currency, read_msisdn, unknown};
-use crate::payment::Failure;
+use crate::payment::{Failure, Paid};
 use crate::phone::Msisdn;
 
 /// The most prompts of one reservation. Source: fault M8 of the field requirements.
@@ -167,6 +167,8 @@ pub struct Claimed {
     pub provider_id: Option<String>,
     /// The receipt that a callback told.
     pub heard_receipt: Option<String>,
+    /// How much a callback told of, in minor units.
+    pub heard_amount: Option<i64>,
     /// How often the provider was asked.
     pub asked: i32,
     /// Since it was asked for.
@@ -203,7 +205,7 @@ pub async fn claim_due(
              from due, reservation r
              where a.attempt_id = due.attempt_id and r.reservation_id = a.reservation_id
              returning a.attempt_id, a.lease_token, a.status = 'prompting' as fresh, a.reservation_id, r.code, a.provider,
-                 a.msisdn, a.amount, a.currency, a.secret, a.provider_id, a.heard_receipt, a.asked,
+                 a.msisdn, a.amount, a.currency, a.secret, a.provider_id, a.heard_receipt, a.heard_amount, a.asked,
                  extract(epoch from now() - a.created_at)::float8 as age,
                  coalesce(r.hold_expires_at <= now(), false) as hold_is_over, a.alarmed_at is not null as alarmed",
         )
@@ -233,6 +235,7 @@ fn claimed_from_row(row: &Row) -> Result<Claimed, DbError> {
         secret: row.try_get("secret")?,
         provider_id: row.try_get("provider_id")?,
         heard_receipt: row.try_get("heard_receipt")?,
+        heard_amount: row.try_get("heard_amount")?,
         asked: row.try_get("asked")?,
         age: Duration::from_secs_f64(row.try_get::<_, f64>("age")?.max(0.0)),
         hold_is_over: row.try_get("hold_is_over")?,
@@ -344,14 +347,14 @@ pub async fn hear(
     provider: &str,
     secret: &str,
     provider_id: &str,
-    receipt: Option<&str>,
-    paid: bool,
+    paid: Option<&Paid>,
 ) -> Result<Option<Uuid>, DbError> {
     // A failed attempt is asked about again only where it may have been paid after all.
     let statement = client
         .prepare_cached(
             "update payment_attempt a set
                  heard_paid = heard_paid or $5, heard_receipt = coalesce(heard_receipt, $4),
+                 heard_amount = coalesce(heard_amount, $7),
                  provider_id = coalesce(a.provider_id, nullif($3, '')),
                  status = case when a.status = 'failed' and $5 and not a.heard_paid
                                and not exists (select from payment_attempt o where o.reservation_id = a.reservation_id
@@ -369,10 +372,14 @@ pub async fn hear(
                 &provider,
                 &secret,
                 &provider_id,
-                &receipt,
-                &paid,
+                &paid.and_then(|paid| paid.receipt.as_deref()),
+                &paid.is_some(),
                 // Where it is our own key.
                 &Uuid::parse_str(provider_id).ok(),
+                &paid
+                    .and_then(|paid| paid.amount)
+                    .map(|amount| amount.minor)
+                    .filter(|minor| *minor > 0),
             ],
         )
         .await?;

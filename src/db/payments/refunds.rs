@@ -286,6 +286,36 @@ pub async fn find_done(
     .transpose()
 }
 
+/// Refunds that are done and of which nobody was told, the oldest first: at most `limit`.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn list_untold(client: &impl GenericClient, limit: i64) -> Result<Vec<Uuid>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select refund_id from refund where status = 'done' and told_at is null order by ended_at limit $1",
+        )
+        .await?;
+    client
+        .query(&statement, &[&limit])
+        .await?
+        .iter()
+        .map(|row| Ok(row.try_get("refund_id")?))
+        .collect()
+}
+
+/// Notes that the guest was told of it.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn told(client: &impl GenericClient, refund_id: Uuid) -> Result<(), DbError> {
+    let statement = client
+        .prepare_cached("update refund set told_at = now() where refund_id = $1")
+        .await?;
+    client.execute(&statement, &[&refund_id]).await?;
+    Ok(())
+}
+
 /// A refund that was sent did not go through, or nobody knows: a person has to look.
 ///
 /// # Errors

@@ -100,7 +100,7 @@ impl Program {
     }
 
     /// Ended without being waited for is still there as a zombie.
-    fn runs(&self) -> bool {
+    pub fn runs(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         stat.is_ok_and(|stat| !stat.contains(") Z "))
     }
