@@ -6,6 +6,7 @@
 //! needs; it returns `Result<HttpResponse, Problem>`.
 
 pub mod answer;
+pub mod changes;
 pub mod gate;
 pub mod keys;
 pub mod manage;
@@ -138,6 +139,7 @@ pub fn configure(cfg: &mut ServiceConfig, origins: &[String]) {
                 ],
             ))
             .configure(managed)
+            .service(at("/changes", &READ, [read().to(changes::list)]))
             .service(at("/places", &READ, [read().to(places::list)]))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(gate::admit))

@@ -183,31 +183,21 @@ enum NearTo {
 impl Page {
     fn read(app: &App, query: PropertiesQuery) -> Result<Page, Problem> {
         let today = app.local_time(app.config.home()).today;
-        let gazetteer = app.gazetteer();
-        let place = |parameter: &'static str, typed: &Option<String>, is_town: bool| {
-            let Some(typed) = given(typed.as_ref()) else {
-                return Ok(None);
-            };
-            let fits = |place: &&Place| !is_town || place.kind == PlaceKind::Town;
-            let found = gazetteer.find(typed).filter(fits);
-            let home = app.config.home().code;
-            let found = found.or_else(|| {
-                let meant = gazetteer.search(typed, Some(home));
-                meant.into_iter().find(fits)
-            });
-            found
-                .cloned()
-                .map(Some)
-                .ok_or_else(|| unknown_place(parameter))
+        let place = |parameter: &'static str, typed: &Option<String>| {
+            given(typed.as_ref())
+                .map(|typed| find_place(app, parameter, typed, |_| true))
+                .transpose()
         };
-        let town = place("town", &query.town, true)?;
-        let area = place("area", &query.area, false)?;
+        let town = given(query.town.as_ref())
+            .map(|town| find_town(app, town))
+            .transpose()?;
+        let area = place("area", &query.area)?;
         let near = match given(query.near.as_ref()) {
             None => None,
             Some(text) => Some(match point(text) {
                 Some((latitude, longitude)) => NearTo::Point(latitude, longitude),
                 None => {
-                    let place = place("near", &query.near, false)?;
+                    let place = place("near", &query.near)?;
                     NearTo::Place(place.map(|place| place.id).unwrap_or_default())
                 }
             }),
@@ -270,6 +260,12 @@ impl Page {
 
     async fn ask(&self, app: &App) -> Result<Answer, Problem> {
         let at = app.clock.now();
+        let (properties, version) = self.find(app).await?;
+        let ttl = cache_ttl(self.shown.window, self.today);
+        Answer::new(&properties, at, version, ttl)
+    }
+
+    async fn find(&self, app: &App) -> Result<(Properties, i64), Problem> {
         let wanted = self.wanted(app);
         let ask = async { properties::list_properties(&app.pool.get().await?, &wanted).await };
         let mut found = within(&app.postgres, ASK_MAX, ask).await?;
@@ -286,9 +282,50 @@ impl Page {
             .into_iter()
             .map(|row| Property::new(row, &shown.includes, self.stay).json(shown.fields.as_deref()))
             .collect::<Result<_, _>>()?;
-        let ttl = cache_ttl(shown.window, self.today);
-        Answer::new(&Properties { properties, next }, at, found.version, ttl)
+        Ok((Properties { properties, next }, found.version))
     }
+}
+
+/// The first page of all properties, or of a town's, with its version.
+pub(super) async fn all_of(
+    app: &App,
+    town: Option<String>,
+    shown: Shown,
+    today: NaiveDate,
+) -> Result<(Properties, i64), Problem> {
+    let page = Page {
+        today,
+        town,
+        area: None,
+        near: None,
+        stay: None,
+        guests: None,
+        price_max: None,
+        after: None,
+        limit: PAGE_MAX,
+        shown,
+    };
+    page.find(app).await
+}
+
+/// The town with this id or name.
+pub(super) fn find_town(app: &App, typed: &str) -> Result<Place, Problem> {
+    find_place(app, "town", typed, |place| place.kind == PlaceKind::Town)
+}
+
+fn find_place(
+    app: &App,
+    parameter: &'static str,
+    typed: &str,
+    fits: impl Fn(&Place) -> bool,
+) -> Result<Place, Problem> {
+    let gazetteer = app.gazetteer();
+    let by_id = gazetteer.find(typed).filter(|place| fits(place));
+    let found = by_id.or_else(|| {
+        let meant = gazetteer.search(typed, Some(app.config.home().code));
+        meant.into_iter().find(|place| fits(place))
+    });
+    found.cloned().ok_or_else(|| unknown_place(parameter))
 }
 
 const PRICES: std::ops::RangeInclusive<i64> = 0..=1_000_000_000;
@@ -312,7 +349,7 @@ fn stay(check_in: NaiveDate, nights: u8, today: NaiveDate) -> Result<Stay, Probl
 }
 
 /// Empty is as if it were not there.
-fn given(parameter: Option<&String>) -> Option<&str> {
+pub(super) fn given(parameter: Option<&String>) -> Option<&str> {
     parameter
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())

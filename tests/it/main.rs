@@ -3,6 +3,7 @@
 
 mod aggregators;
 mod api;
+mod api_changes;
 mod api_operations;
 mod api_properties;
 mod api_property_data;

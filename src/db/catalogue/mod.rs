@@ -1,5 +1,6 @@
 //! What the API shows, with the numbers of its last changes.
 
+pub mod changes;
 pub mod places;
 pub mod properties;
 

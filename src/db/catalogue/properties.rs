@@ -132,7 +132,8 @@ pub struct FoundProperties {
     pub version: i64,
 }
 
-/// Closes a query whose part `shown` chose properties, with `rank`, `distance` and `stay_total`.
+/// Closes a query whose part `shown` chose properties, with `rank`, `distance` and `stay_total`, or is null but for `rank` and
+/// the short id of what is `gone`.
 macro_rules! with_calendar {
     ($shown:expr) => {
         concat!(
@@ -140,7 +141,7 @@ macro_rules! with_calendar {
             $shown,
             ")
              select head.version as head, exists (select from catalogue_change_noted) as noted,
-                    s.rank, s.distance, s.stay_total, v.version, s.property_id, s.short_id, s.name, s.kind, s.town, s.area,
+                    s.rank, s.gone, s.distance, s.stay_total, v.version, s.property_id, s.short_id, s.name, s.kind, s.town, s.area,
                     s.landmark, s.units, s.guests_max, s.price_base, s.currency, s.time_zone, s.check_in_time,
                     s.cancel_hours, s.pay, s.hold_minutes, s.min_stay, s.max_stay, s.advance_hours_min,
                     s.advance_days_max, s.fees, s.phone, h.name as host_name, t.name as town_name,
@@ -172,13 +173,15 @@ macro_rules! with_calendar {
     };
 }
 
+pub(super) use with_calendar;
+
 /// Chooses by what a guest wants. `$town` is the condition on the town, `$stay` brings `n` with `price`, the sum of the
 /// nights, and `total`, with fees; `$free` is the condition that the stay is possible.
 macro_rules! wanted {
     ($town:expr, $stay:expr, $free:expr) => {
         with_calendar!(concat!(
             "select w.* from (
-                 select p.*, n.total as stay_total, d.distance, coalesce(d.distance, n.total, 0) as rank
+                 select p.*, n.total as stay_total, d.distance, coalesce(d.distance, n.total, 0) as rank, null::text as gone
                  from property p
                  join place t on t.place_id = p.town
                  left join place a on a.place_id = p.area
@@ -190,10 +193,11 @@ macro_rules! wanted {
                             coalesce(a.longitude, t.longitude) as own_longitude
                  ) at
                  cross join lateral (
-                     select round(12742000 * asin(least(1, sqrt(
+                     -- least() would take a null for the largest.
+                     select case when at.latitude is not null then round(12742000 * asin(least(1, sqrt(
                          power(sin(radians(at.own_latitude - at.latitude) / 2), 2)
                          + cos(radians(at.latitude)) * cos(radians(at.own_latitude))
-                           * power(sin(radians(at.own_longitude - at.longitude) / 2), 2)))))::bigint as distance
+                           * power(sin(radians(at.own_longitude - at.longitude) / 2), 2)))))::bigint end as distance
                  ) d
                  where p.open and ",
             $town,
@@ -312,7 +316,7 @@ pub async fn find_properties(
 ) -> Result<FoundProperties, DbError> {
     let statement = client
         .prepare_cached(with_calendar!(
-            "select p.*, null::bigint as stay_total, null::bigint as distance, 0::bigint as rank
+            "select p.*, null::bigint as stay_total, null::bigint as distance, 0::bigint as rank, null::text as gone
              from property p where p.open and p.short_id = any ($3)"
         ))
         .await?;
@@ -341,7 +345,7 @@ async fn find(
     })
 }
 
-fn from_row(row: &Row, first: NaiveDate) -> Result<PropertyRow, DbError> {
+pub(super) fn from_row(row: &Row, first: NaiveDate) -> Result<PropertyRow, DbError> {
     let Json(fees) = row.try_get::<_, Json<Vec<FeeRow>>>("fees")?;
     Ok(PropertyRow {
         property_id: row.try_get("property_id")?,
