@@ -17,6 +17,7 @@ pub mod problem;
 pub mod properties;
 pub mod property;
 pub mod rate;
+pub mod reservations;
 pub mod shared;
 pub mod window;
 
@@ -140,6 +141,11 @@ pub fn configure(cfg: &mut ServiceConfig, origins: &[String]) {
             ))
             .configure(managed)
             .service(at("/changes", &READ, [read().to(changes::list)]))
+            .service(at(
+                "/reservations/{code}",
+                &READ,
+                [read().to(reservations::find)],
+            ))
             .service(at("/places", &READ, [read().to(places::list)]))
             .default_service(web::to(nothing_here))
             .wrap(from_fn(gate::admit))

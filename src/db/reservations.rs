@@ -167,6 +167,48 @@ pub async fn find_by_code(
         .transpose()
 }
 
+/// A reservation as clients of the API see it.
+#[derive(Debug, Clone)]
+pub struct Versioned {
+    /// It.
+    pub reservation: Reservation,
+    /// `prop_…`
+    pub short_id: String,
+    /// Rises with each event and each move of money.
+    pub version: i64,
+}
+
+/// [`find_by_code`], with how often it has changed.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn find_with_version(
+    client: &impl GenericClient,
+    code: &Code,
+    msisdn: &Msisdn,
+) -> Result<Option<Versioned>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select r.*, p.short_id,
+                    (select count(*) from reservation_event e where e.reservation_id = r.reservation_id)
+                    + (select count(*) from ledger l where l.reservation_id = r.reservation_id) as version
+             from reservation_shown r join property p on p.property_id = r.property_id
+             where r.code = $1 and (r.msisdn = $2 or r.guest_msisdn = $2)",
+        )
+        .await?;
+    let row = client
+        .query_opt(&statement, &[&code.digits(), &msisdn.as_str()])
+        .await?;
+    row.map(|row| {
+        Ok(Versioned {
+            reservation: from_row(&row)?,
+            short_id: row.try_get("short_id")?,
+            version: row.try_get("version")?,
+        })
+    })
+    .transpose()
+}
+
 /// The reservation with this code, whoever asks: for the operator.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod api_changes;
 mod api_operations;
 mod api_properties;
 mod api_property_data;
+mod api_reservations;
 mod archive;
 mod authentic;
 mod bad_input;

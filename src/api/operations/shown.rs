@@ -103,7 +103,7 @@ pub struct ReservationShown {
 }
 
 impl ReservationShown {
-    pub(super) fn new(reservation: &Reservation, short_id: String) -> ReservationShown {
+    pub(in crate::api) fn new(reservation: &Reservation, short_id: String) -> ReservationShown {
         ReservationShown {
             code: reservation.code.to_string(),
             status: reservation.status.word(),
