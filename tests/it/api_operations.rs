@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use reserveflow::api::keys::{Key, Scope, hash};
 use reserveflow::db::api_keys::insert_key;
+use reserveflow::db::hosts::WRONG_CODES_MAX;
 use reserveflow::db::operations::forget;
 use reserveflow::db::pool::{PoolSettings, pool};
 use serde_json::{Value, json};
@@ -277,6 +278,13 @@ async fn what_cancelling_costs_has_to_be_known() {
     let stranger = json!({"reservation": {"code": code, "msisdn": "+254711000002"}});
     let answer = send_one(&app, &operation("CANCEL", &stranger)).await;
     assert_eq!(refusal(&answer), (404, "not_found"));
+    // Nobody guesses one.
+    for tries in 2..=WRONG_CODES_MAX {
+        let answer = send_one(&app, &operation("CANCEL", &stranger)).await;
+        assert_eq!(refusal(&answer), (404, "not_found"), "{tries}");
+    }
+    let answer = send_one(&app, &operation("CANCEL", &stranger)).await;
+    assert_eq!(refusal(&answer), (429, "wrong_codes"));
     app.stop().await;
 }
 

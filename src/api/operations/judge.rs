@@ -10,7 +10,7 @@ use super::shown::{
     CurrentShown, InsteadShown, NightShown, OfferShown, ReservationShown, WaysShown, amount, json,
     member,
 };
-use super::wish::{self, Of, Operation, Wish};
+use super::wish::{self, Of, OfCode, Operation, Wish};
 use super::{Done, Undone};
 use crate::api::Api;
 use crate::api::problem::Problem;
@@ -23,12 +23,13 @@ use crate::booking::restriction::Restriction;
 use crate::booking::stay::{ADVANCE_DAYS_MAX, Stay};
 use crate::db::DbError;
 use crate::db::effect::{Cause, Turn};
+use crate::db::hosts::{insert_wrong_code, is_locked};
 use crate::db::life::Moved;
 use crate::db::operations::{self, Queued};
 use crate::db::patience::{ASK_MAX, within};
 use crate::db::payments::attempts::{Ask, Asked, Part};
 use crate::db::properties::{self, Named};
-use crate::db::reservations::{Cancel, Cancelled, Reservation};
+use crate::db::reservations::{Cancel, Cancelled, Reservation, find_by_code};
 use crate::db::reserve::{Booking, Reserved};
 use crate::db::{catalogue, search};
 use crate::menu::input::read_name;
@@ -366,11 +367,7 @@ impl<'a> Judge<'a> {
 
     async fn reservation(&self, of: &Of) -> Result<Reservation, Undone> {
         match of {
-            Of::Code(of) => {
-                let find = self.app.books.find_by_code(&of.code, &of.msisdn);
-                let found = self.ask(find).await?;
-                found.ok_or_else(|| Undone::Final(Problem::not_found()))
-            }
+            Of::Code(of) => self.by_code(of).await,
             Of::Operation(of) => {
                 if let Some(reservation) = self.made_by(of.operation).await? {
                     return Ok(reservation);
@@ -387,6 +384,29 @@ impl<'a> Judge<'a> {
                 } else {
                     Undone::Passing(problem)
                 })
+            }
+        }
+    }
+
+    /// Codes are not to be guessed.
+    async fn by_code(&self, of: &OfCode) -> Result<Reservation, Undone> {
+        let find = async {
+            let client = self.app.pool.get().await?;
+            if is_locked(&client, &of.msisdn).await? {
+                return Ok(None);
+            }
+            let found = find_by_code(&client, &of.code, &of.msisdn).await?;
+            if found.is_none() {
+                insert_wrong_code(&client, &of.msisdn).await?;
+            }
+            Ok(Some(found))
+        };
+        match self.ask(find).await? {
+            Some(found) => found.ok_or_else(|| Undone::Final(Problem::not_found())),
+            None => {
+                let detail = "too many wrong codes for this number";
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Err(Undone::Passing(Problem::new(status, "wrong_codes", detail)))
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Each operation is judged on its own, in the order sent, and has an answer of its own with a status as HTTP has them. An
 //! answer that is final is kept for a day under the client's id of the operation ([`crate::db::operations`]): sent again,
-//! because the answer was lost, it is answered the same. An answer that is not final (400, 403, 500, 503) may be another one
+//! because the answer was lost, it is answered the same. An answer that is not final (400, 403, 429, 500, 503) may be another one
 //! next time.
 
 mod judge;
@@ -68,7 +68,7 @@ pub struct OperationAnswer {
     #[schema(value_type = Option<Uuid>)]
     pub id: Value,
     /// As HTTP has them: 200 done; 202 the phone is asked for the money; 409 it is not possible any more, and the problem
-    /// says what is so now and what would work instead; 404, 422 and 424 it cannot be; 503 send it again.
+    /// says what is so now and what would work instead; 404, 422 and 424 it cannot be; 429 and 503 send it again later.
     pub status: u16,
     /// What came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
