@@ -294,10 +294,7 @@ async fn what_depends_on_another_operation_waits_for_it_and_fails_with_it() {
     let reserve = reserve(AT_LODGE, 3, 1, 1800);
     let cancel = of("CANCEL", &reserve);
     // The batch of the reservation was lost.
-    assert_eq!(
-        refusal(&send_one(&app, &cancel).await),
-        (424, "no_reservation")
-    );
+    assert_eq!(refusal(&send_one(&app, &cancel).await), (503, "not_yet"));
     assert_eq!(send_one(&app, &reserve).await["status"], 200);
     assert_eq!(send_one(&app, &cancel).await["status"], 200);
 

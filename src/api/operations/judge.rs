@@ -376,13 +376,18 @@ impl<'a> Judge<'a> {
                     let client = self.app.pool.get().await?;
                     operations::is_answered(&client, self.client, of.operation).await
                 };
-                let detail = "the operation that it needs has made no reservation";
-                let problem = Problem::new(StatusCode::FAILED_DEPENDENCY, "no_reservation", detail)
-                    .with("operation", of.operation.to_string());
+                let operation = of.operation.to_string();
+                // 424 is final: an operation that is on its way may still make one.
                 Err(if self.ask(answered).await? {
-                    Undone::Final(problem)
+                    let detail = "the operation that it needs has made no reservation";
+                    let status = StatusCode::FAILED_DEPENDENCY;
+                    let problem = Problem::new(status, "no_reservation", detail);
+                    Undone::Final(problem.with("operation", operation))
                 } else {
-                    Undone::Passing(problem)
+                    let detail = "the operation that it needs is not done yet: send it first";
+                    let status = StatusCode::SERVICE_UNAVAILABLE;
+                    let problem = Problem::new(status, "not_yet", detail);
+                    Undone::Passing(problem.with("operation", operation))
                 })
             }
         }
