@@ -4,6 +4,7 @@
 mod aggregators;
 mod api;
 mod api_changes;
+mod api_offline;
 mod api_operations;
 mod api_properties;
 mod api_property_data;
