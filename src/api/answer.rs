@@ -11,11 +11,12 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 
 /// What an answer says of its data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Metadata {
     /// When the data was so, in Unix seconds.
     pub timestamp: i64,
@@ -23,11 +24,22 @@ pub struct Metadata {
     pub version: i64,
     /// For how many seconds from `timestamp` on the client may go without asking again.
     pub cache_ttl: u32,
+    #[schema(pattern = "^[0-9a-f]{8}$", example = "23f88aae")]
     /// CRC-32 of `data` in the canonical form of RFC 8785: 8 lower-case hexadecimal digits.
     pub checksum: String,
     /// Only while the database is away: the data is what it was at `timestamp`, and may have changed since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
+}
+
+/// The form of every answer, for the description of the API.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Enveloped<T> {
+    /// What was asked for.
+    pub data: T,
+    /// What is said of it.
+    #[serde(rename = "_metadata")]
+    pub metadata: Metadata,
 }
 
 /// An answer, ready to be sent any number of times.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::answer::Answer;
+use super::answer::{Answer, Enveloped};
 use super::keys::{Key, Scope};
 use super::paging::PAGE_MAX;
 use super::problem::Problem;
@@ -73,6 +73,8 @@ pub struct Gone {
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/changes", operation_id = "list_changes", tag = "catalogue", params(ChangesQuery),
+    responses((status = 200, description = "As it is now", body = Enveloped<Changes>)))]
 pub async fn list(
     api: Data<Api>,
     key: Key,

@@ -10,6 +10,7 @@ pub mod changes;
 pub mod gate;
 pub mod keys;
 pub mod manage;
+pub mod openapi;
 pub mod operations;
 pub mod paging;
 pub mod places;
@@ -147,6 +148,9 @@ pub fn configure(cfg: &mut ServiceConfig, origins: &[String]) {
                 [read().to(reservations::find)],
             ))
             .service(at("/places", &READ, [read().to(places::list)]))
+            .service(at("/openapi.json", &READ, [read().to(openapi::show)]))
+            .service(at("/docs", &READ, [read().to(openapi::to_page)]))
+            .service(openapi::page())
             .default_service(web::to(nothing_here))
             .wrap(from_fn(gate::admit))
             .wrap(cors(origins))

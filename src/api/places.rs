@@ -3,9 +3,10 @@
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::answer::Answer;
+use super::answer::{Answer, Enveloped};
 use super::keys::{Key, Scope};
 use super::problem::Problem;
 use crate::db::catalogue::places::list_places;
@@ -16,22 +17,23 @@ use crate::db::places::PlaceRow;
 const CACHE_TTL_SECONDS: u32 = 60 * 60;
 
 /// Which places.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PlacesQuery {
     /// Only what lies in the town with this id, and the town.
     town: Option<String>,
 }
 
 /// Places in the order of their ids.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Places {
     /// At most 5,000.
     pub places: Vec<Place>,
 }
 
 /// A town, or an area, landmark or stage in one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Place {
     /// A stable word: `ke-nakuru-milimani`.
     pub place_id: String,
@@ -78,6 +80,8 @@ pub(super) fn degrees(exact: f64) -> f64 {
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/places", operation_id = "list_places", tag = "catalogue", params(PlacesQuery),
+    responses((status = 200, description = "As it is now", body = Enveloped<Places>)))]
 pub async fn list(
     api: Data<Api>,
     key: Key,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::answer::Answer;
+use super::answer::{Answer, Enveloped};
 use super::keys::{Key, Scope};
 use super::paging::{Cursor, PAGE_MAX, words};
 use super::problem::Problem;
@@ -89,6 +89,8 @@ pub struct Properties {
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties", operation_id = "list_properties", tag = "catalogue", params(PropertiesQuery),
+    responses((status = 200, description = "As it is now", body = Enveloped<Properties>)))]
 pub async fn list(
     api: Data<Api>,
     key: Key,
@@ -107,6 +109,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties/{property_id}", operation_id = "find_property", tag = "catalogue", params(("property_id" = String, Path, description = "`prop_…`"), ShownQuery),
+    responses((status = 200, description = "As it is now", body = Enveloped<Property>)))]
 pub async fn find(
     api: Data<Api>,
     key: Key,

@@ -13,7 +13,7 @@ use crate::db::catalogue::properties::{FeeRow, NightRow, PropertyRow};
 
 /// What can come with a property; without `include` it is the calendar.
 pub const INCLUDES: [&str; 4] = ["calendar", "host", "place", "policies"];
-/// What `fields` can name. `property_id` and `version` always come.
+/// What `fields` can name.
 pub const FIELDS: [&str; 20] = [
     "area",
     "available_dates",
@@ -36,6 +36,9 @@ pub const FIELDS: [&str; 20] = [
     "units",
     "version",
 ];
+
+/// Whatever `fields` says.
+pub const ALWAYS: [&str; 2] = ["property_id", "version"];
 
 /// One rentable kind of unit: a studio, or a hotel's double rooms.
 #[derive(Debug, Serialize, ToSchema)]
@@ -244,9 +247,8 @@ impl Property {
     pub fn json(&self, fields: Option<&[&str]>) -> Result<Value, Problem> {
         let mut json = serde_json::to_value(self).map_err(|_| Problem::defect())?;
         if let (Some(fields), Some(members)) = (fields, json.as_object_mut()) {
-            let always = ["property_id", "version"];
             members.retain(|name, _| {
-                always.contains(&name.as_str()) || fields.contains(&name.as_str())
+                ALWAYS.contains(&name.as_str()) || fields.contains(&name.as_str())
             });
         }
         Ok(json)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::answer::Answer;
+use super::answer::{Answer, Enveloped};
 use super::keys::{Key, Scope};
 use super::operations::ReservationShown;
 use super::problem::Problem;
@@ -35,6 +35,8 @@ pub struct ReservationQuery {
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/reservations/{code}", operation_id = "find_reservation", tag = "reservations", params(("code" = String, Path, description = "`4821-7736`"), ReservationQuery),
+    responses((status = 200, description = "As it is now", body = Enveloped<ReservationShown>)))]
 pub async fn find(
     api: Data<Api>,
     key: Key,

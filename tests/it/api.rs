@@ -297,3 +297,59 @@ async fn web_pages_of_others_may_not_ask_unless_they_are_named() {
     app.stop().await;
     closed.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_description_names_what_is_there_and_its_page_needs_nothing_from_elsewhere() {
+    let app = start("api: { requests_per_minute: 0 }\n").await;
+    let open = async |path: &str| {
+        let response = app
+            .http
+            .get(format!("{}/v1{path}", app.public))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.text().await.unwrap()
+    };
+    let description: Value = serde_json::from_str(&open("/openapi.json").await).unwrap();
+    assert_eq!(description["openapi"], "3.1.0");
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let path = path
+            .strip_prefix("/v1")
+            .unwrap()
+            .replace("{property_id}", "prop_nobody")
+            .replace("{code}", "x");
+        for method in methods.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let response = request(&app, method.clone(), &path).send().await.unwrap();
+            assert_ne!(response.status(), 405, "{method} {path}");
+        }
+        // What is not described is not there.
+        let others = request(&app, Method::TRACE, &path).send().await.unwrap();
+        let allowed = others.headers()["allow"].to_str().unwrap().to_lowercase();
+        let allowed: Vec<_> = allowed
+            .split(", ")
+            .filter(|method| *method != "head")
+            .collect();
+        assert!(
+            allowed.iter().all(|method| methods.get(*method).is_some()),
+            "{path}: {allowed:?}"
+        );
+        problem(others, 405).await;
+    }
+    // The page, reached without a slash too.
+    let page = open("/docs").await;
+    for part in ["src=\"", "href=\""] {
+        for link in page.split(part).skip(1) {
+            let link = link.split('"').next().unwrap();
+            assert!(!link.contains("//"), "{link}");
+            open(&format!("/docs/{}", link.trim_start_matches("./"))).await;
+        }
+    }
+    assert!(
+        open("/docs/swagger-initializer.js")
+            .await
+            .contains("/v1/openapi.json")
+    );
+    app.stop().await;
+}

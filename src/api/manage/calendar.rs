@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::record::{price, sheet, yes_or_no};
-use super::{CSV, Span, answer, apply, managed, of_one_property};
+use super::{CSV, Enveloped, Span, answer, apply, managed, of_one_property};
 use crate::api::Api;
 use crate::api::keys::{Key, Scope};
 use crate::api::problem::Problem;
@@ -109,6 +109,8 @@ pub struct Calendar {
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties/{property_id}/calendar", operation_id = "find_calendar", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`"), Span),
+    responses((status = 200, description = "As it is now", body = Enveloped<Calendar>)))]
 pub async fn show(
     api: Data<Api>,
     key: Key,
@@ -144,6 +146,8 @@ async fn calendar(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(put, path = "/v1/properties/{property_id}/calendar", operation_id = "put_calendar", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")), request_body = Nights,
+    responses((status = 200, description = "Done", body = Enveloped<Calendar>)))]
 pub async fn change(
     api: Data<Api>,
     key: Key,
@@ -188,6 +192,8 @@ async fn write(
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties/{property_id}/calendar.csv", operation_id = "find_calendar_file", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`"), Span),
+    responses((status = 200, description = "The file", body = String, content_type = "text/csv")))]
 pub async fn csv(
     api: Data<Api>,
     key: Key,
@@ -205,6 +211,8 @@ pub async fn csv(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(put, path = "/v1/properties/{property_id}/calendar.csv", operation_id = "put_calendar_file", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")), request_body(content = String, content_type = "text/csv"),
+    responses((status = 200, description = "Done", body = Enveloped<Calendar>)))]
 pub async fn csv_change(
     api: Data<Api>,
     key: Key,
@@ -252,6 +260,8 @@ pub struct Closure {
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties/{property_id}/closures", operation_id = "list_closures", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`"), Span),
+    responses((status = 200, description = "As it is now", body = Enveloped<Closures>)))]
 pub async fn closures(
     api: Data<Api>,
     key: Key,
@@ -277,6 +287,8 @@ pub async fn closures(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(put, path = "/v1/properties/{property_id}/closures", operation_id = "close_nights", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")), request_body = Span,
+    responses((status = 200, description = "Done", body = Enveloped<Calendar>)))]
 pub async fn close(
     api: Data<Api>,
     key: Key,
@@ -291,6 +303,8 @@ pub async fn close(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(delete, path = "/v1/properties/{property_id}/closures", operation_id = "open_nights", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`"), Span),
+    responses((status = 200, description = "Done", body = Enveloped<Calendar>)))]
 pub async fn open(
     api: Data<Api>,
     key: Key,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::calendar::ranges;
-use super::{Span, answer, managed};
+use super::{Enveloped, Span, answer, managed};
 use crate::api::Api;
 use crate::api::keys::{Key, Scope};
 use crate::api::problem::Problem;
@@ -29,8 +29,9 @@ const EVENT_DAYS_MAX: i64 = 800;
 const OURS: &str = "@reserveflow";
 
 /// Which channel a calendar is of.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Source {
     /// Its name: 1 to 30 of a-z, 0-9, - and _.
     source: String,
@@ -60,6 +61,8 @@ pub struct SoldTwice {
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties/{property_id}/calendar.ics", operation_id = "find_ical", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`"), ("from" = Option<NaiveDate>, Query, description = "The first night; today"), ("to" = Option<NaiveDate>, Query, description = "The last night")),
+    responses((status = 200, description = "The file", body = String, content_type = "text/calendar")))]
 pub async fn export(
     api: Data<Api>,
     key: Key,
@@ -98,6 +101,8 @@ pub async fn export(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(put, path = "/v1/properties/{property_id}/calendar.ics", operation_id = "put_ical", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`"), Source), request_body(content = String, content_type = "text/calendar"),
+    responses((status = 200, description = "Done", body = Enveloped<Blocked>)))]
 pub async fn import(
     api: Data<Api>,
     key: Key,

@@ -1,9 +1,9 @@
 //! Property data: what hosts and operators write. All of it goes the way of `reserveflow import`, with its limits and its
 //! faults, in one transaction that also says who it was; numbers of versions rise by themselves.
 
-mod calendar;
-mod ical;
-mod record;
+pub mod calendar;
+pub mod ical;
+pub mod record;
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -20,7 +20,7 @@ pub use self::ical::{Blocked, SoldTwice, export as ical_export, import as ical_i
 pub use self::record::Record;
 
 use super::Api;
-use super::answer::Answer;
+use super::answer::{Answer, Enveloped};
 use super::keys::{Key, Scope};
 use super::problem::Problem;
 use crate::db::inventory::{Files, ImportError, RowError, begin, import_in, property_csv};
@@ -35,6 +35,8 @@ const CSV: &str = "text/csv; charset=utf-8";
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties/{property_id}/record", operation_id = "find_record", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")),
+    responses((status = 200, description = "As it is now", body = Enveloped<Record>)))]
 pub async fn show(
     api: Data<Api>,
     key: Key,
@@ -51,6 +53,8 @@ pub async fn show(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(put, path = "/v1/properties/{property_id}", operation_id = "put_property", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")), request_body = Record,
+    responses((status = 200, description = "Done", body = Enveloped<Record>)))]
 pub async fn put(
     api: Data<Api>,
     key: Key,
@@ -65,6 +69,8 @@ pub async fn put(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(patch, path = "/v1/properties/{property_id}", operation_id = "patch_property", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")), request_body(content = Object, content_type = "application/json"),
+    responses((status = 200, description = "Done", body = Enveloped<Record>)))]
 pub async fn patch(
     api: Data<Api>,
     key: Key,
@@ -126,6 +132,8 @@ async fn write(
 ///
 /// # Errors
 /// [`Problem`].
+#[utoipa::path(get, path = "/v1/properties/{property_id}/property.csv", operation_id = "find_property_file", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")),
+    responses((status = 200, description = "The file", body = String, content_type = "text/csv")))]
 pub async fn property_file(
     api: Data<Api>,
     key: Key,
@@ -143,6 +151,8 @@ pub async fn property_file(
 ///
 /// # Errors
 /// [`Problem`]; nothing is changed.
+#[utoipa::path(put, path = "/v1/properties/{property_id}/property.csv", operation_id = "put_property_file", tag = "property data", params(("property_id" = String, Path, description = "`prop_…`")), request_body(content = String, content_type = "text/csv"),
+    responses((status = 200, description = "Done", body = Enveloped<Record>)))]
 pub async fn property_file_change(
     api: Data<Api>,
     key: Key,
@@ -234,8 +244,9 @@ async fn answer(
 }
 
 /// The nights of a query, both included.
-#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, serde::Deserialize, utoipa::ToSchema, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Span {
     /// The first night.
     from: NaiveDate,

@@ -30,7 +30,7 @@ pub use self::wish::{
 
 use self::judge::Judge;
 use super::Api;
-use super::answer::Answer;
+use super::answer::{Answer, Enveloped};
 use super::keys::{Key, Scope};
 use super::problem::Problem;
 use crate::crash_point;
@@ -113,6 +113,8 @@ impl From<DbError> for Undone {
 ///
 /// # Errors
 /// [`Problem`] where the batch is none; what is wrong with one operation is said in its answer.
+#[utoipa::path(post, path = "/v1/operations", operation_id = "work", tag = "reservations", request_body = Batch,
+    responses((status = 200, description = "Each operation has an answer", body = Enveloped<Answers>)))]
 pub async fn work(
     api: Data<Api>,
     key: Key,
