@@ -8,8 +8,11 @@ use crate::menu::value::RECORDS;
 use super::shipped;
 
 /// Every kind of finding, as the sources name it.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 10] = [
     include_str!("../load.rs"),
+    include_str!("../load/ask.rs"),
+    include_str!("../load/keys.rs"),
+    include_str!("../load/work.rs"),
     include_str!("../check/bind.rs"),
     include_str!("../check/fit.rs"),
     include_str!("../check/reach.rs"),
