@@ -231,7 +231,7 @@ impl App {
         if menu.speaks(code) {
             return code.to_owned();
         }
-        missing(code);
+        text_is_missing(code);
         menu.default_language(country).to_owned()
     }
 
@@ -292,10 +292,10 @@ impl App {
         country: &Country,
     ) -> String {
         let menus = self.menus.current();
-        let language = if menus.messages.speaks(&language.code) {
+        let language = if menus.messages.says(message, &language.code) {
             language
         } else {
-            missing(&language.code);
+            text_is_missing(&language.code);
             let menu = &menus.menu;
             menu.language(menu.default_language(country))
         };
@@ -304,6 +304,7 @@ impl App {
     }
 }
 
-fn missing(language: &str) {
+/// Counts what was said in another language than the caller's.
+pub fn text_is_missing(language: &str) {
     metrics::counter!("menu_texts_missing_total", "language" => language.to_owned()).increment(1);
 }

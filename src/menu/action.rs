@@ -13,6 +13,9 @@ pub struct Action {
     /// Whether it changes anything outside the dialogue. A screen whose option leads here commits:
     /// replayed or deep-dialled answers never pass it.
     pub commits: bool,
+    /// Whether the caller may owe more for it at once, and no PIN of a wallet stands before that. Such a screen is never
+    /// reached by the key that says yes to it.
+    pub costs: bool,
 }
 
 /// One way in which an action can end.
@@ -67,12 +70,14 @@ pub static ACTIONS: &[Action] = &[
         name: "recent_places",
         needs: &[],
         commits: false,
+        costs: false,
         outcomes: &[outcome("found", &["places"]), outcome("none", &[])],
     },
     Action {
         name: "find_place",
         needs: &["typed"],
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("one", &["place"]),
             outcome("several", &["places"]),
@@ -83,24 +88,28 @@ pub static ACTIONS: &[Action] = &[
         name: "list_regions",
         needs: &[],
         commits: false,
+        costs: false,
         outcomes: &[outcome("found", &["regions"]), outcome("none", &[])],
     },
     Action {
         name: "list_towns",
         needs: &["region"],
         commits: false,
+        costs: false,
         outcomes: &[outcome("found", &["places"]), outcome("none", &[])],
     },
     Action {
         name: "time_of_day",
         needs: &[],
         commits: false,
+        costs: false,
         outcomes: &[outcome("day", &[]), outcome("after_midnight", &[])],
     },
     Action {
         name: "search",
         needs: STAY,
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("found", &["offers"]),
             // The database cannot be asked now: what it last said.
@@ -114,12 +123,14 @@ pub static ACTIONS: &[Action] = &[
         name: "text_offers",
         needs: &["offers", "check_in", "nights"],
         commits: true,
+        costs: false,
         outcomes: &[outcome("done", &[]), UNAVAILABLE],
     },
     Action {
         name: "quote",
         needs: &["place", "offer", "check_in", "nights", "guests"],
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("quoted", &["quote"]),
             outcome("taken", &["offers"]),
@@ -133,12 +144,14 @@ pub static ACTIONS: &[Action] = &[
         name: "known_guest",
         needs: &[],
         commits: false,
+        costs: false,
         outcomes: &[outcome("known", &["name"]), outcome("unknown", &[])],
     },
     Action {
         name: "reserve",
         needs: &["place", "offer", "quote", "check_in", "nights", "guests"],
         commits: true,
+        costs: false,
         outcomes: &[
             outcome("confirmed", &["booking"]),
             outcome("held", &["booking"]),
@@ -156,6 +169,7 @@ pub static ACTIONS: &[Action] = &[
         name: "list_bookings",
         needs: &[],
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("found", &["bookings"]),
             outcome("none", &[]),
@@ -166,6 +180,7 @@ pub static ACTIONS: &[Action] = &[
         name: "list_unpaid",
         needs: &[],
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("found", &["bookings"]),
             outcome("none", &[]),
@@ -176,6 +191,7 @@ pub static ACTIONS: &[Action] = &[
         name: "price_of_cancel",
         needs: &["booking"],
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("free", &["cancel_cost"]),
             outcome("costs", &["cancel_cost"]),
@@ -188,6 +204,7 @@ pub static ACTIONS: &[Action] = &[
         name: "cancel",
         needs: &["booking", "cancel_cost"],
         commits: true,
+        costs: true,
         outcomes: &[
             outcome("cancelled", &[]),
             outcome("cancelled_late", &[]),
@@ -201,6 +218,7 @@ pub static ACTIONS: &[Action] = &[
         name: "price_of_change",
         needs: &["booking", "check_in", "nights"],
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("dearer", PRICE),
             outcome("cheaper", PRICE),
@@ -217,6 +235,7 @@ pub static ACTIONS: &[Action] = &[
         name: "change_days",
         needs: &["booking", "check_in", "nights", "new_total"],
         commits: true,
+        costs: true,
         outcomes: &[
             outcome("changed", &["booking"]),
             outcome("dearer", PRICE),
@@ -233,6 +252,7 @@ pub static ACTIONS: &[Action] = &[
         name: "ways_to_pay",
         needs: &["booking"],
         commits: false,
+        costs: false,
         outcomes: &[
             outcome("found", &["ways", "booking"]),
             outcome("by_hand", &["payment", "booking"]),
@@ -246,6 +266,7 @@ pub static ACTIONS: &[Action] = &[
         name: "pay",
         needs: &["booking", "way"],
         commits: true,
+        costs: false,
         outcomes: &[
             outcome("prompted", &["payment", "booking"]),
             outcome("prompted_or_by_hand", &["payment", "booking"]),
@@ -262,6 +283,7 @@ pub static ACTIONS: &[Action] = &[
         name: "call_back",
         needs: &[],
         commits: true,
+        costs: false,
         outcomes: &[outcome("noted", &[]), UNAVAILABLE],
     },
 ];

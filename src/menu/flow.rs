@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::action::{self, Action};
+use super::condition::Condition;
 use super::door::DoorKeys;
 use super::source::Word;
 use super::template::{Path, Template};
-use super::value::{RecordType, Type, Value};
+use super::value::{RecordType, Type, Value, Values};
 
 /// The most pieces of work between two screens.
 pub const RUNS_MAX: usize = 8;
@@ -26,6 +27,8 @@ pub struct Flow {
     pub after_wrong: Option<(u8, usize)>,
     /// The screen that takes what was dialled behind the short code, where the first screen does not.
     pub dial: Option<usize>,
+    /// What can be dialled behind the code to begin at a screen of its own, in small letters.
+    pub aliases: Vec<(String, usize)>,
     /// The keys that it changes.
     pub keys: DoorKeys,
     /// Every declared variable.
@@ -51,6 +54,8 @@ pub struct Screen {
     pub name: String,
     /// What it does.
     pub kind: Kind,
+    /// In which of the flow's languages it can be said whole.
+    pub(super) speaks: Vec<bool>,
     /// Its name's place in the file.
     pub(super) at: Word,
 }
@@ -62,8 +67,17 @@ pub enum Kind {
     Ask(Ask),
     /// Does a piece of work and goes on by its outcome.
     Run(Run),
+    /// Goes one of two ways, and shows nothing.
+    Fork(Fork),
     /// Says the last thing.
     End(Texts),
+}
+
+impl Kind {
+    /// Whether a caller passes through without being shown anything.
+    pub fn is_passed(&self) -> bool {
+        matches!(self, Kind::Run(_) | Kind::Fork(_))
+    }
 }
 
 /// A screen that waits for an answer.
@@ -88,7 +102,16 @@ pub struct Choice {
     pub to: Target,
     pub set: Vec<(String, Setting)>,
     pub language: Option<String>,
+    pub(super) condition: Option<Condition>,
     pub(super) at: Word,
+}
+
+impl Choice {
+    /// Whether it is offered to a caller with these values.
+    pub(super) fn is_offered(&self, values: &Values, given: &Values) -> bool {
+        let condition = self.condition.as_ref();
+        condition.is_none_or(|condition| condition.holds(values, given))
+    }
 }
 
 /// A typed answer.
@@ -124,6 +147,15 @@ pub struct Run {
     pub(super) at: Word,
 }
 
+/// Two ways, and what decides between them.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the file")]
+pub struct Fork {
+    pub(super) condition: Condition,
+    pub then: Target,
+    pub otherwise: Target,
+}
+
 /// Where an answer or an outcome leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
@@ -142,14 +174,60 @@ pub enum Setting {
     Copy(String),
 }
 
-/// One text in each language of the flow, in its order; with its place in the file.
+/// One text in each language of the flow, in its order; with its place in the file. The first language lacks none.
 #[derive(Debug)]
-pub struct Texts(pub(super) Vec<(Template, Word)>);
+pub struct Texts {
+    first: Box<(Template, Word)>,
+    /// In the languages after the first.
+    others: Vec<Option<(Template, Word)>>,
+}
 
 impl Texts {
-    /// The text in this language of the flow.
+    /// `None` without a text in the first language.
+    pub(super) fn new(mut texts: Vec<Option<(Template, Word)>>) -> Option<Texts> {
+        let others = texts.split_off(1.min(texts.len()));
+        Some(Texts {
+            first: Box::new(texts.pop()??),
+            others,
+        })
+    }
+
+    /// The text in this language of the flow, with its place. `None`: it falls back to another.
+    pub(super) fn own(&self, language: usize) -> Option<&(Template, Word)> {
+        match language.checked_sub(1) {
+            None => Some(&self.first),
+            Some(other) => self.others.get(other)?.as_ref(),
+        }
+    }
+
+    /// The text in this language of the flow, or in its first.
     pub fn find(&self, language: usize) -> &Template {
-        &self.0[language.min(self.0.len() - 1)].0
+        &self.own(language).unwrap_or(&self.first).0
+    }
+
+    fn templates_mut(&mut self) -> impl Iterator<Item = &mut Template> {
+        let others = self.others.iter_mut().flatten();
+        std::iter::once(&mut *self.first)
+            .chain(others)
+            .map(|(template, _)| template)
+    }
+}
+
+impl Kind {
+    /// Every text that is shown with it.
+    pub(super) fn texts(&self) -> Vec<&Texts> {
+        match self {
+            Kind::Ask(ask) => {
+                let labels = ask.options.iter().map(|choice| &choice.label);
+                let item = ask.list.as_ref().map(|list| &list.item);
+                std::iter::once(&ask.say)
+                    .chain(labels)
+                    .chain(item)
+                    .collect()
+            }
+            Kind::End(texts) => vec![texts],
+            Kind::Run(_) | Kind::Fork(_) => Vec::new(),
+        }
     }
 }
 
@@ -172,6 +250,7 @@ impl Flow {
                         self.bound(texts, None);
                     }
                 }
+                Kind::Fork(_) => {}
                 Kind::End(texts) => self.bound(texts, None),
             }
         }
@@ -179,7 +258,7 @@ impl Flow {
     }
 
     fn bound(&self, texts: &mut Texts, item: Option<&'static RecordType>) {
-        for (template, _) in &mut texts.0 {
+        for template in texts.templates_mut() {
             template.bound(&|path| self.type_of(path, item));
         }
     }
@@ -231,20 +310,34 @@ impl Flow {
         }
     }
 
+    /// Whether this way leads to work that may cost the caller money at once.
+    pub(super) fn costs(&self, target: Target) -> bool {
+        match target {
+            Target::Screen(to) => self.worked_through(to).any(|run| run.action.costs),
+            Target::Draft => false,
+        }
+    }
+
     /// Every piece of work that entering this screen can lead through before something is asked.
     fn worked_through(&self, screen: usize) -> impl Iterator<Item = &Run> {
         let (mut runs, mut seen, mut next) =
             (Vec::new(), vec![false; self.screens.len()], vec![screen]);
         while let Some(at) = next.pop() {
-            if let Kind::Run(run) = &self.screens[at].kind
-                && !std::mem::replace(&mut seen[at], true)
-            {
-                next.extend(run.on.iter().filter_map(|(_, target)| match target {
-                    Target::Screen(to) => Some(*to),
-                    Target::Draft => None,
-                }));
-                runs.push(run);
+            if std::mem::replace(&mut seen[at], true) {
+                continue;
             }
+            let ways: Vec<&Target> = match &self.screens[at].kind {
+                Kind::Run(run) => {
+                    runs.push(run);
+                    run.on.iter().map(|(_, target)| target).collect()
+                }
+                Kind::Fork(fork) => vec![&fork.then, &fork.otherwise],
+                Kind::Ask(_) | Kind::End(_) => Vec::new(),
+            };
+            next.extend(ways.into_iter().filter_map(|target| match target {
+                Target::Screen(to) => Some(*to),
+                Target::Draft => None,
+            }));
         }
         runs.into_iter()
     }

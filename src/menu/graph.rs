@@ -27,6 +27,7 @@ pub fn mermaid(flow: &Flow) -> String {
             Kind::Ask(ask) if commits(flow, ask) => format!("{node}[[{name}]]"),
             Kind::Ask(_) => format!("{node}[{name}]"),
             Kind::Run(_) => format!("{node}{{{{{name}}}}}"),
+            Kind::Fork(_) => format!("{node}{{{name}}}"),
             Kind::End(_) => format!("{node}([{name}])"),
         };
         writeln!(text, "    {shape}").ok();
@@ -84,7 +85,7 @@ pub fn svg(flow: &Flow) -> String {
         let (fill, radius) = match &screen.kind {
             Kind::Ask(ask) if commits(flow, ask) => ("#ffe3c2", 4),
             Kind::Ask(_) => ("#e3eefc", 4),
-            Kind::Run(_) => ("#eee8fa", 20),
+            Kind::Run(_) | Kind::Fork(_) => ("#eee8fa", 20),
             Kind::End(_) => ("#dff3e1", 20),
         };
         writeln!(
@@ -109,6 +110,7 @@ fn places(flow: &Flow) -> BTreeMap<usize, (usize, usize)> {
     let mut next: VecDeque<_> = [(flow.start, 0)].into();
     next.extend(flow.resume.as_ref().map(|resume| (resume.screen, 0)));
     next.extend(flow.after_wrong.map(|(_, screen)| (screen, 0)));
+    next.extend(flow.dial.map(|screen| (screen, 0)));
     while let Some((screen, column)) = next.pop_front() {
         if steps.contains_key(&screen) {
             continue;
@@ -166,6 +168,10 @@ fn arrows(flow: &Flow) -> Vec<Arrow> {
                 .on
                 .iter()
                 .for_each(|(outcome, target)| arrow(target, outcome)),
+            Kind::Fork(fork) => {
+                arrow(&fork.then, &fork.condition.at.value);
+                arrow(&fork.otherwise, "else");
+            }
             Kind::End(_) => {}
         }
     }

@@ -10,7 +10,8 @@ use super::source::{FlowFile, Placed, ScreenFile, Word};
 /// The word of `goto:` that leads back to the flow that called; perhaps with a word more, `return found`.
 pub const RETURN: &str = "return";
 /// What a screen has to be.
-pub(super) const ONE_KIND: &str = "a screen has exactly one of 'say', 'run', 'call' and 'end'";
+pub(super) const ONE_KIND: &str =
+    "a screen has exactly one of 'say', 'run', 'call', 'if' and 'end'";
 /// The most flows that call one another in a row.
 const CALLS_DEEP_MAX: usize = 4;
 
@@ -225,7 +226,8 @@ impl<'a> Link<'a> {
             let message = format!("more than {CALLS_DEEP_MAX} flows call one another in a row");
             return self.find(Finding::at("limit", call, message));
         }
-        if screen.say.is_some() || screen.run.is_some() || screen.end.is_some() {
+        let others = [&screen.run, &screen.r#if];
+        if screen.say.is_some() || screen.end.is_some() || others.into_iter().any(Option::is_some) {
             return self.find(Finding::at("screen", name, ONE_KIND));
         }
         for (key, to) in screen.strange_keys() {

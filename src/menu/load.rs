@@ -1,14 +1,16 @@
 //! From a flow file to a flow that can be stepped: every name resolved, every text read, every fault reported.
 
 mod ask;
+mod dial;
 mod keys;
 mod work;
 
 use super::action;
 use super::check;
+use super::condition::Condition;
 use super::door::{Door, DoorKeys};
 use super::finding::{Finding, did_you_mean};
-use super::flow::{Flow, Kind, Resume, Screen, Target, Texts};
+use super::flow::{Flow, Fork, Kind, Resume, Screen, Target, Texts};
 use super::language::Language;
 use super::link::{Called, ONE_KIND, link, own_name};
 use super::source::{FlowFile, Say, ScreenFile, Word};
@@ -147,6 +149,7 @@ impl Loader<'_> {
             .as_ref()
             .and_then(|after| Some((after.tries.max(1), self.screen_index(&after.goto)?)));
         let dial = file.dial.as_ref().and_then(|dial| self.screen_index(dial));
+        let aliases = self.aliases();
         let index = screens
             .iter()
             .enumerate()
@@ -163,6 +166,7 @@ impl Loader<'_> {
             resume,
             after_wrong,
             dial,
+            aliases,
             keys: self.keys.clone(),
             variables,
             index,
@@ -219,26 +223,78 @@ impl Loader<'_> {
             let message = format!("'{key}' belongs to a screen with '{to}'");
             self.find(Finding::at("screen", name, message));
         }
-        let kind = match (&screen.say, &screen.run, &screen.end) {
-            (Some(say), None, None) => Kind::Ask(self.ask(name, screen, say)?),
-            (None, Some(run), None) => Kind::Run(self.run(screen, run)?),
-            (None, None, Some(end)) => Kind::End(self.texts(name, end)?),
+        let kind = match (&screen.say, &screen.run, &screen.r#if, &screen.end) {
+            (Some(say), None, None, None) => Kind::Ask(self.ask(name, screen, say)?),
+            (None, Some(run), None, None) => Kind::Run(self.run(screen, run)?),
+            (None, None, Some(fork), None) => Kind::Fork(self.fork(name, screen, fork)?),
+            (None, None, None, Some(end)) => Kind::End(self.texts(name, end)?),
             _ => {
                 self.find(Finding::at("screen", name, ONE_KIND));
                 return None;
             }
         };
+        let texts = kind.texts();
+        let languages = 0..self.file.languages.len();
+        let speaks =
+            languages.map(|language| texts.iter().all(|texts| texts.own(language).is_some()));
         Some(Screen {
             name: name.value.clone(),
+            speaks: speaks.collect(),
             kind,
             at: name.clone(),
         })
+    }
+
+    fn fork(&mut self, name: &Word, screen: &ScreenFile, fork: &Word) -> Option<Fork> {
+        let condition = self.condition(fork);
+        let mut way = |target: &Option<Word>| {
+            let Some(target) = target else {
+                let message = "'if' needs a 'goto' and an 'else'";
+                self.find(Finding::at("target", name, message));
+                return None;
+            };
+            self.not_to_draft(target);
+            self.target(target)
+        };
+        let (then, otherwise) = (way(&screen.goto), way(&screen.r#else));
+        Some(Fork {
+            condition: condition?,
+            then: then?,
+            otherwise: otherwise?,
+        })
+    }
+
+    fn condition(&mut self, word: &Word) -> Option<Condition> {
+        let condition = Condition::parse(word);
+        if condition.is_none() {
+            let message = format!("'{}' is not a condition", word.value);
+            self.find(
+                Finding::at("condition", word, message)
+                    .hint("as in: friend, not friend, nights > 1, country = UG"),
+            );
+        }
+        if let Some(variable) = condition.as_ref().and_then(Condition::asks_after) {
+            let name = Word {
+                value: variable.to_owned(),
+                ..word.clone()
+            };
+            self.variable(&name)?;
+        }
+        condition
+    }
+
+    fn not_to_draft(&mut self, target: &Word) {
+        if target.value == DRAFT {
+            let message = format!("only an option can lead to '{DRAFT}'");
+            self.find(Finding::at("target", target, message));
+        }
     }
 
     fn texts(&mut self, at: &Word, say: &Say) -> Option<Texts> {
         let mut texts = Vec::new();
         for language in &self.file.languages {
             match say.find(&language.value) {
+                None if self.file.fall_back.contains(&language.value) => texts.push(None),
                 None => self.find(
                     Finding::at("language", at, format!("no text in '{}'", language.value)).hint(
                         format!("add '{}: …' beside the other languages", language.value),
@@ -249,7 +305,7 @@ impl Loader<'_> {
                         if template.is_blank() {
                             self.find(Finding::at("text", word, "there is nothing to read here"));
                         }
-                        texts.push((template, word.clone()));
+                        texts.push(Some((template, word.clone())));
                     }
                     Err(error) => self.find(Finding::at("text", word, error.0)),
                 },
@@ -272,7 +328,9 @@ impl Loader<'_> {
                 );
             }
         }
-        (texts.len() == self.file.languages.len() && !texts.is_empty()).then_some(Texts(texts))
+        (texts.len() == self.file.languages.len())
+            .then(|| Texts::new(texts))
+            .flatten()
     }
 
     fn target(&mut self, word: &Word) -> Option<Target> {

@@ -278,6 +278,7 @@ impl Messages {
         }
         let mut loader = Loader {
             spoken: &file.languages,
+            fall_back: translation::falling_back(translations),
             languages,
             texts: BTreeMap::new(),
             findings: Vec::new(),
@@ -332,9 +333,9 @@ impl Messages {
             .unwrap_or_default()
     }
 
-    /// Whether there are texts in this language.
-    pub fn speaks(&self, code: &str) -> bool {
-        self.languages.iter().any(|known| known == code)
+    /// Whether the message has a text in this language.
+    pub fn says(&self, message: Message, code: &str) -> bool {
+        self.texts.contains_key(&(message, code.to_owned()))
     }
 }
 
@@ -343,6 +344,8 @@ pub(super) type Declared = (Message, &'static str, Option<&'static str>, usize);
 
 struct Loader<'a> {
     spoken: &'a [Word],
+    /// Those of them that may lack lines.
+    fall_back: Vec<&'a str>,
     languages: &'a [Language],
     texts: BTreeMap<(Message, String), Template>,
     findings: Vec<Finding>,
@@ -383,6 +386,7 @@ impl Loader<'_> {
         for spoken in self.spoken {
             match say.find(&spoken.value) {
                 Some(word) => self.text(declared, &spoken.value, word),
+                None if self.fall_back.contains(&spoken.value.as_str()) => {}
                 None => self.find("language", at, format!("no text in '{}'", spoken.value)),
             }
         }

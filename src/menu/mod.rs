@@ -4,6 +4,7 @@
 pub mod action;
 pub mod amount;
 mod check;
+pub mod condition;
 pub mod date;
 pub mod door;
 pub mod files;
@@ -30,6 +31,8 @@ use files::Version;
 use flow::Flow;
 use language::Language;
 use messages::Messages;
+use step::State;
+use value::{Value, Values};
 
 use crate::country::Country;
 
@@ -69,6 +72,34 @@ impl Menu {
             .into_iter()
             .find(|language| self.speaks(language))
             .unwrap_or(&self.flow.languages[0])
+    }
+
+    /// The position of the flow's language in which something is said to a caller: the caller's own, else that of the
+    /// caller's country, else the flow's first.
+    fn tongue(&self, language: &str, given: &Values, speaks: impl Fn(usize) -> bool) -> usize {
+        let own = self.flow.language(language);
+        if speaks(own) {
+            return own;
+        }
+        let country = given.get("country").and_then(Value::as_text);
+        let default = country
+            .and_then(Country::find)
+            .map(|country| self.flow.language(self.default_language(country)));
+        default.filter(|default| speaks(*default)).unwrap_or(0)
+    }
+
+    /// In which language the screen of this state is said.
+    fn tongue_of(&self, state: &State, given: &Values) -> usize {
+        let screen = self.flow.screen(&state.screen).unwrap_or(self.flow.start);
+        let speaks = &self.flow.screens[screen].speaks;
+        self.tongue(&state.language, given, |language| speaks[language])
+    }
+
+    /// Whether the screen lacks a line in the caller's language.
+    pub fn lacks_a_line(&self, state: &State) -> bool {
+        let screen = self.flow.screen(&state.screen);
+        let language = self.flow.language(&state.language);
+        screen.is_some_and(|screen| !self.flow.screens[screen].speaks[language])
     }
 
     /// Whether the flow has texts in this language.

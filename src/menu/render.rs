@@ -44,16 +44,17 @@ impl Menu {
     pub fn page(&self, state: &State, given: &Values, door: &Door) -> Page {
         let flow = &self.flow;
         let screen = flow.screen(&state.screen).unwrap_or(flow.start);
+        let position = self.tongue_of(state, given);
         let mut text = String::with_capacity(door.septets_max + SPARE);
         text.push_str(state.notice.as_deref().unwrap_or_default());
         let sheet = Sheet {
             state,
-            position: flow.language(&state.language),
+            position,
             with: Filling {
                 values: &state.values,
                 item: None,
                 given,
-                language: self.language(&state.language),
+                language: self.language(&flow.languages[position]),
             },
             keys: self.keys(door),
             septets_max: door.septets_max,
@@ -63,7 +64,7 @@ impl Menu {
         match &flow.screens[screen].kind {
             Kind::Ask(ask) => sheet.ask(ask),
             Kind::End(texts) => sheet.end(texts),
-            Kind::Run(_) => Page {
+            Kind::Run(_) | Kind::Fork(_) => Page {
                 text: String::new(),
                 asks: true,
                 ends: false,
@@ -80,7 +81,7 @@ impl Sheet<'_> {
         let say = self.say(&ask.say, begin);
         let first = if begin < IN_TEXT { begin } else { 0 };
         let items = items(ask, self.with.values);
-        let options = options(ask, self.with.given, self.keys.back);
+        let options = options(ask, self.with.values, self.with.given, self.keys.back);
         let per_page = ask.list.as_ref().map_or(usize::MAX, |list| list.per_page);
         let entries = items.len() + options.len();
         let rest = entries.saturating_sub(first);
@@ -88,7 +89,7 @@ impl Sheet<'_> {
         let wanted = if first.saturating_add(per_page) < items.len() {
             per_page
         } else {
-            match languages_first(ask, self.with.given) {
+            match languages_first(&options, self.with.given) {
                 own @ 1.. if first == 0 => own.min(rest),
                 _ => rest,
             }
@@ -106,10 +107,9 @@ impl Sheet<'_> {
                 break;
             }
         }
-        let skip = ask
-            .options
-            .iter()
-            .find(|choice| choice.key == self.keys.back);
+        let skip = ask.options.iter().find(|choice| {
+            choice.key == self.keys.back && choice.is_offered(self.with.values, self.with.given)
+        });
         let skip = skip.map(|skip| skip.label.find(self.position));
         let mut shown = ends.len() - 1;
         loop {
@@ -311,11 +311,11 @@ fn items<'a>(ask: &Ask, values: &'a Values) -> &'a [Value] {
 
 /// The options with a line of their own, in the order shown: where they choose a language, those of the caller's country
 /// come first. What stands in for back is in the navigation line.
-fn options<'a>(ask: &'a Ask, given: &Values, back: &str) -> Vec<&'a Choice> {
+fn options<'a>(ask: &'a Ask, values: &Values, given: &Values, back: &str) -> Vec<&'a Choice> {
     let mut options: Vec<_> = ask
         .options
         .iter()
-        .filter(|choice| choice.key != back)
+        .filter(|choice| choice.key != back && choice.is_offered(values, given))
         .collect();
     if options.iter().any(|choice| choice.language.is_some()) {
         let spoken = spoken(given);
@@ -325,9 +325,9 @@ fn options<'a>(ask: &'a Ask, given: &Values, back: &str) -> Vec<&'a Choice> {
 }
 
 /// How many options choose a language of the caller's country. They are a page of their own.
-fn languages_first(ask: &Ask, given: &Values) -> usize {
+fn languages_first(options: &[&Choice], given: &Values) -> usize {
     let spoken = spoken(given);
-    ask.options
+    options
         .iter()
         .filter(|choice| rank(choice, spoken) < spoken.len())
         .count()

@@ -24,9 +24,14 @@ pub struct FlowFile {
     pub after_wrong: Option<AfterWrongFile>,
     pub dial: Option<Word>,
     #[serde(default)]
+    pub aliases: Map<Word>,
+    #[serde(default)]
     pub keys: KeysFile,
     pub variables: Map<Word>,
     pub screens: Map<ScreenFile>,
+    /// Languages whose translations may lack lines.
+    #[serde(skip)]
+    pub fall_back: Vec<String>,
 }
 
 /// Where a caller is taken who dials again soon.
@@ -76,6 +81,8 @@ pub struct ScreenFile {
     pub typed_goto: Option<Word>,
     pub run: Option<Word>,
     pub call: Option<Word>,
+    pub r#if: Option<Word>,
+    pub r#else: Option<Word>,
     #[serde(default)]
     pub on: Map<Word>,
     #[serde(default)]
@@ -93,6 +100,7 @@ pub struct OptionFile {
     #[serde(default)]
     pub set: Map<Word>,
     pub language: Option<Word>,
+    pub r#if: Option<Word>,
 }
 
 impl FlowFile {
@@ -104,6 +112,7 @@ impl FlowFile {
             .chain(resume)
             .chain(after_wrong)
             .chain(&mut self.dial)
+            .chain(self.aliases.0.iter_mut().map(|(_, screen)| screen))
     }
 }
 
@@ -111,13 +120,14 @@ impl ScreenFile {
     /// Keys that a screen of this kind does not have, so that nobody would read them, and the key that they belong to.
     pub(super) fn strange_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let asks = self.say.is_some();
-        let (runs, calls) = (self.run.is_some(), self.call.is_some());
+        let (runs, calls, forks) = (self.run.is_some(), self.call.is_some(), self.r#if.is_some());
         let lists = asks && self.list.is_some();
         let keys = [
             ("options", !self.options.0.is_empty(), asks, "say"),
             ("input", self.input.is_some(), asks, "say"),
             ("list", self.list.is_some(), asks, "say"),
-            ("goto", self.goto.is_some(), asks || calls, "say"),
+            ("goto", self.goto.is_some(), asks || calls || forks, "say"),
+            ("else", self.r#else.is_some(), forks, "if"),
             ("on", !self.on.0.is_empty(), runs || calls, "run"),
             ("notice", !self.notice.0.is_empty(), runs, "run"),
             ("item", self.item.is_some(), lists, "list"),
@@ -135,7 +145,7 @@ impl ScreenFile {
     pub(super) fn targets(&self) -> impl Iterator<Item = &Word> {
         let options = self.options.0.iter().map(|(_, option)| &option.goto);
         let outcomes = self.on.0.iter().map(|(_, target)| target);
-        let gotos = self.goto.iter().chain(&self.typed_goto);
+        let gotos = self.goto.iter().chain(&self.typed_goto).chain(&self.r#else);
         options.chain(outcomes).chain(gotos)
     }
 
@@ -145,6 +155,7 @@ impl ScreenFile {
         let options = options.map(|(_, option)| &mut option.goto);
         let outcomes = self.on.0.iter_mut().map(|(_, target)| target);
         let gotos = self.goto.iter_mut().chain(&mut self.typed_goto);
+        let gotos = gotos.chain(&mut self.r#else);
         options.chain(outcomes).chain(gotos)
     }
 }
@@ -184,6 +195,7 @@ impl Placed for OptionFile {
         self.goto.place(file);
         self.set.place(file);
         self.language.place(file);
+        self.r#if.place(file);
     }
 }
 
@@ -196,6 +208,8 @@ impl Placed for ScreenFile {
             &mut self.typed_goto,
             &mut self.run,
             &mut self.call,
+            &mut self.r#if,
+            &mut self.r#else,
         ];
         words.into_iter().for_each(|word| word.place(file));
         let says = [&mut self.say, &mut self.item, &mut self.end];
@@ -213,6 +227,7 @@ impl Placed for FlowFile {
         self.languages.iter_mut().for_each(|word| word.place(file));
         self.start.place(file);
         self.dial.place(file);
+        self.aliases.place(file);
         if let Some(resume) = &mut self.resume {
             resume.screen.place(file);
             resume.needs.iter_mut().for_each(|word| word.place(file));

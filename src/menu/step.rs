@@ -117,24 +117,30 @@ impl Menu {
         })
     }
 
-    /// Moves a fresh dialogue to the screen that takes what was dialled behind the short code, unless the first screen
-    /// has an option for it.
-    pub fn dial(&self, state: &mut State, dialled: &str) {
+    /// Moves a fresh dialogue to where what was dialled behind the short code leads: to the screen that it is an alias
+    /// of, else to the one that takes it as an answer, unless the first screen has an option for it. `Some`: it was an
+    /// alias, and this comes of it; otherwise it is still to be answered with.
+    pub fn dial(&self, state: &mut State, dialled: &str, given: &Values) -> Option<Step> {
         let flow = &self.flow;
-        let takes = ask(flow, &state.screen).is_some_and(|(_, ask)| {
-            chosen(ask, flow.language(&state.language), dialled, &key(dialled)).is_some()
-        });
-        if let Some(dial) = flow.dial.filter(|_| !takes) {
-            self.leave(state, flow.start, Target::Screen(dial));
+        let is_alias = |alias: &str| alias.eq_ignore_ascii_case(dialled.trim());
+        let alias = flow.aliases.iter().find(|(alias, _)| is_alias(alias));
+        if let Some((_, to)) = alias {
+            return Some(self.leave(state, flow.start, Target::Screen(*to), given));
         }
+        let takes = ask(flow, &state.screen)
+            .is_some_and(|(_, ask)| self.chosen(ask, state, dialled, given).is_some());
+        if let Some(dial) = flow.dial.filter(|_| !takes) {
+            self.leave(state, flow.start, Target::Screen(dial), given);
+        }
+        None
     }
 
     /// Whether this answer to the screen can change anything outside the dialogue.
-    pub fn commits(&self, state: &State, typed: &str) -> bool {
+    pub fn commits(&self, state: &State, typed: &str, given: &Values) -> bool {
         let Some((_, ask)) = ask(&self.flow, &state.screen) else {
             return false;
         };
-        if let Some(choice) = chosen(ask, self.flow.language(&state.language), typed, &key(typed)) {
+        if let Some(choice) = self.chosen(ask, state, typed, given) {
             return self.flow.commits(choice.to);
         }
         let input = ask.input.as_ref().map(|input| input.to);
@@ -158,17 +164,17 @@ impl Menu {
         let Some((screen, ask)) = ask(flow, &state.screen) else {
             return self.turn(state, &key(typed), world);
         };
-        let typed_key = key(typed);
-        if let Some(choice) = chosen(ask, flow.language(&state.language), typed, &typed_key) {
+        if let Some(choice) = self.chosen(ask, state, typed, world.given) {
             return self.choose(state, choice, world);
         }
         let keys = self.keys(world.door);
+        let typed_key = key(typed);
         let typed_key = typed_key.as_str();
         if typed_key == keys.back {
-            return self.back(state, keys.back);
+            return self.back(state, keys.back, world.given);
         }
         if typed_key == keys.home {
-            return self.enter(state, Target::Screen(flow.start));
+            return self.enter(state, Target::Screen(flow.start), world.given);
         }
         if typed_key == keys.more && self.next_page(state, world) {
             return Step::Show;
@@ -180,17 +186,17 @@ impl Menu {
             && let Some(picked) = picked(state, list, typed_key)
         {
             state.values.insert(list.pick.clone(), picked);
-            return self.leave(state, screen, list.to);
+            return self.leave(state, screen, list.to, world.given);
         }
         match &ask.input {
             Some(input) => match world.reader.read(typed, input.of) {
                 Ok(value) => {
                     state.values.insert(input.variable.clone(), value);
-                    self.leave(state, screen, input.to)
+                    self.leave(state, screen, input.to, world.given)
                 }
-                Err(wrong) => self.wrong(state, wrong, Some(input)),
+                Err(wrong) => self.wrong(state, wrong, Some(input), world.given),
             },
-            None => self.wrong(state, Wrong::Option, None),
+            None => self.wrong(state, Wrong::Option, None, world.given),
         }
     }
 
@@ -203,7 +209,7 @@ impl Menu {
         if typed_key != keys.home && self.next_page(state, world) {
             return Step::Show;
         }
-        self.enter(state, Target::Screen(self.flow.start))
+        self.enter(state, Target::Screen(self.flow.start), world.given)
     }
 
     fn next_page(&self, state: &mut State, world: &World<'_>) -> bool {
@@ -235,19 +241,18 @@ impl Menu {
             .screen(&state.screen)
             .map(|screen| &flow.screens[screen].kind)
         else {
-            return self.enter(state, Target::Screen(flow.start));
+            return self.enter(state, Target::Screen(flow.start), world.given);
         };
         let notice = run
             .notice
             .iter()
             .find(|(on, _)| on == outcome)
             .map(|(_, texts)| {
-                texts.find(flow.language(&state.language)).fill(
-                    &state.values,
-                    None,
-                    world.given,
-                    self.language(&state.language),
-                )
+                let speaks = |language| texts.own(language).is_some();
+                let tongue = self.tongue(&state.language, world.given, speaks);
+                let language = self.language(&flow.languages[tongue]);
+                let text = texts.find(tongue);
+                text.fill(&state.values, None, world.given, language)
             })
             .or_else(|| state.notice.take());
         let target = run
@@ -255,7 +260,7 @@ impl Menu {
             .iter()
             .find(|(on, _)| on == outcome)
             .map_or(Target::Screen(flow.start), |(_, target)| *target);
-        let step = self.enter(state, target);
+        let step = self.enter(state, target, world.given);
         if notice.is_some() {
             state.notice = notice;
         }
@@ -282,22 +287,22 @@ impl Menu {
         let Some(screen) = self.flow.screen(&state.screen) else {
             return Step::Show;
         };
-        self.leave(state, screen, choice.to)
+        self.leave(state, screen, choice.to, world.given)
     }
 
-    fn leave(&self, state: &mut State, from: usize, to: Target) -> Step {
+    fn leave(&self, state: &mut State, from: usize, to: Target, given: &Values) -> Step {
         state.history.push(self.flow.screens[from].name.clone());
         if state.history.len() > HISTORY_MAX {
             state.history.remove(0);
         }
-        self.enter(state, to)
+        self.enter(state, to, given)
     }
 
-    fn enter(&self, state: &mut State, target: Target) -> Step {
+    fn enter(&self, state: &mut State, target: Target, given: &Values) -> Step {
         state.pages = vec![0];
         state.wrong = 0;
         state.notice = None;
-        let to = match target {
+        let mut to = match target {
             Target::Screen(to) => to,
             Target::Draft => match state.draft.take() {
                 Some(draft) => {
@@ -310,6 +315,17 @@ impl Menu {
                 None => self.flow.start,
             },
         };
+        while let Kind::Fork(fork) = &self.flow.screens[to].kind {
+            let target = if fork.condition.holds(&state.values, given) {
+                fork.then
+            } else {
+                fork.otherwise
+            };
+            to = match target {
+                Target::Screen(to) => to,
+                Target::Draft => self.flow.start,
+            };
+        }
         let screen = &self.flow.screens[to];
         state.screen.clone_from(&screen.name);
         if to == self.flow.start {
@@ -333,20 +349,51 @@ impl Menu {
         Step::Show
     }
 
+    /// By its key; by its label or the label's first word, if no other option begins with it.
+    fn chosen<'a>(
+        &self,
+        ask: &'a Ask,
+        state: &State,
+        typed: &str,
+        given: &Values,
+    ) -> Option<&'a Choice> {
+        let typed_key = key(typed);
+        let options = ask.options.iter();
+        let offered = options.filter(|choice| choice.is_offered(&state.values, given));
+        if let Some(choice) = offered.clone().find(|choice| choice.key == typed_key) {
+            return Some(choice);
+        }
+        if ask.input.is_some() {
+            return None;
+        }
+        let language = self.tongue_of(state, given);
+        let typed = typed.trim().to_lowercase();
+        let mut named = offered.filter(|choice| choice.is_called(language, &typed));
+        named.next().filter(|_| named.next().is_none())
+    }
+
     /// Past screens on which this key means something else: from there nobody could go further back.
-    fn back(&self, state: &mut State, back: &str) -> Step {
+    fn back(&self, state: &mut State, back: &str, given: &Values) -> Step {
         while let Some(name) = state.history.pop() {
             let Some((to, ask)) = ask(&self.flow, &name) else {
                 continue;
             };
-            if ask.options.iter().all(|choice| choice.key != back) {
-                return self.enter(state, Target::Screen(to));
+            let mut options = ask.options.iter();
+            if options.all(|choice| choice.key != back || !choice.is_offered(&state.values, given))
+            {
+                return self.enter(state, Target::Screen(to), given);
             }
         }
-        self.enter(state, Target::Screen(self.flow.start))
+        self.enter(state, Target::Screen(self.flow.start), given)
     }
 
-    fn wrong(&self, state: &mut State, wrong: Wrong, input: Option<&Input>) -> Step {
+    fn wrong(
+        &self,
+        state: &mut State,
+        wrong: Wrong,
+        input: Option<&Input>,
+        given: &Values,
+    ) -> Step {
         state.wrong = state.wrong.saturating_add(1);
         if let Some((tries, lost)) = self.flow.after_wrong
             && state.wrong >= tries
@@ -355,11 +402,13 @@ impl Menu {
             let Some(from) = self.flow.screen(&state.screen) else {
                 return Step::Show;
             };
-            return self.leave(state, from, Target::Screen(lost));
+            return self.leave(state, from, Target::Screen(lost), given);
         }
         let range = input.and_then(|input| input.of.range());
         state.pages = vec![0];
-        state.notice = Some(self.language(&state.language).wrong(wrong, range));
+        let tongue = self.tongue_of(state, given);
+        let language = self.language(&self.flow.languages[tongue]);
+        state.notice = Some(language.wrong(wrong, range));
         Step::Show
     }
 }
@@ -368,24 +417,8 @@ fn ask<'a>(flow: &'a Flow, name: &str) -> Option<(usize, &'a Ask)> {
     let screen = flow.screen(name)?;
     match &flow.screens[screen].kind {
         Kind::Ask(ask) => Some((screen, ask)),
-        Kind::Run(_) | Kind::End(_) => None,
+        Kind::Run(_) | Kind::Fork(_) | Kind::End(_) => None,
     }
-}
-
-/// By its key; by its label or the label's first word, if no other option begins with it.
-fn chosen<'a>(ask: &'a Ask, language: usize, typed: &str, typed_key: &str) -> Option<&'a Choice> {
-    if let Some(choice) = ask.options.iter().find(|choice| choice.key == typed_key) {
-        return Some(choice);
-    }
-    if ask.input.is_some() {
-        return None;
-    }
-    let typed = typed.trim().to_lowercase();
-    let mut named = ask
-        .options
-        .iter()
-        .filter(|choice| choice.is_called(language, &typed));
-    named.next().filter(|_| named.next().is_none())
 }
 
 fn picked(state: &State, list: &List, typed_key: &str) -> Option<Value> {

@@ -299,7 +299,9 @@ fn placeholder(inside: &str) -> Result<Piece, BadTemplate> {
         ),
         None => (head, None),
     };
-    let path = path(name.trim())?;
+    let name = name.trim();
+    let path =
+        Path::parse(name).ok_or_else(|| BadTemplate(format!("'{name}' is not a variable")))?;
     match forms {
         None => Ok(Piece::Show { path, chars_max }),
         Some(forms) => Ok(Piece::Plural {
@@ -309,20 +311,31 @@ fn placeholder(inside: &str) -> Result<Piece, BadTemplate> {
     }
 }
 
-fn path(name: &str) -> Result<Path, BadTemplate> {
-    let is_word =
-        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    let (variable, field) = match name.split_once('.') {
-        Some((variable, field)) => (variable, Some(field)),
-        None => (name, None),
-    };
-    if is_word(variable) && field.is_none_or(is_word) {
-        Ok(Path {
+impl Path {
+    /// Reads `nights` or `booking.nights`.
+    pub(super) fn parse(name: &str) -> Option<Path> {
+        let is_word = |word: &str| {
+            !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        };
+        let (variable, field) = match name.split_once('.') {
+            Some((variable, field)) => (variable, Some(field)),
+            None => (name, None),
+        };
+        (is_word(variable) && field.is_none_or(is_word)).then(|| Path {
             variable: variable.to_owned(),
             field: field.map(str::to_owned),
         })
-    } else {
-        Err(BadTemplate(format!("'{name}' is not a variable")))
+    }
+
+    /// What it leads to: a bound variable first, then what is always given.
+    pub(super) fn find<'a>(&self, values: &'a Values, given: &'a Values) -> Option<&'a Value> {
+        let bound = values
+            .get(&self.variable)
+            .or_else(|| given.get(&self.variable))?;
+        match &self.field {
+            Some(field) => bound.field(field),
+            None => Some(bound),
+        }
     }
 }
 
@@ -335,15 +348,10 @@ pub(super) struct Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    /// An item's own field first, then a bound variable, then what is always given.
+    /// An item's own field first.
     fn find(&self, path: &Path) -> Option<&'a Value> {
-        let bound = |name: &str| self.values.get(name).or_else(|| self.given.get(name));
-        match &path.field {
-            Some(field) => bound(&path.variable)?.field(field),
-            None => self
-                .item
-                .and_then(|item| item.field(&path.variable))
-                .or_else(|| bound(&path.variable)),
-        }
+        let own = self.item.filter(|_| path.field.is_none());
+        own.and_then(|item| item.field(&path.variable))
+            .or_else(|| path.find(self.values, self.given))
     }
 }

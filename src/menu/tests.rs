@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod call;
+mod condition;
+mod dial;
+mod fall_back;
 mod findings;
 mod glossary;
 mod harm;
@@ -11,6 +14,7 @@ mod longest;
 mod messages;
 mod paging;
 mod readme;
+mod repeat;
 mod template;
 mod translation;
 mod walk;
@@ -122,7 +126,7 @@ fn settle(
 fn asked<'a>(menu: &'a Menu, state: &State) -> Option<&'a Ask> {
     match &menu.flow.screens[menu.flow.screen(&state.screen).unwrap()].kind {
         Kind::Ask(ask) => Some(ask),
-        Kind::Run(_) | Kind::End(_) => None,
+        Kind::Run(_) | Kind::Fork(_) | Kind::End(_) => None,
     }
 }
 
@@ -138,7 +142,7 @@ fn pages(menu: &Menu, state: &State, world: &World<'_>) -> Result<Vec<String>, S
         format!("{} {}", keys.home, words.home),
     ];
     let is_navigation = |line: &str| navigation.iter().any(|word| line.starts_with(word));
-    let expected = expected_keys(menu, state, keys.back);
+    let expected = expected_keys(menu, state, world.given, keys.back);
     // A text that goes on over several pages can have a number where its line begins.
     let is_entry = |key: &String| expected.contains(key) || key == keys.back;
     let (mut state, mut texts, mut entries) = (state.clone(), Vec::new(), Vec::new());
@@ -205,7 +209,7 @@ fn entry_key(line: &str) -> Option<String> {
 }
 
 /// In their order; an option under the key back stands in for going back, wherever that is shown.
-fn expected_keys(menu: &Menu, state: &State, back: &str) -> Vec<String> {
+fn expected_keys(menu: &Menu, state: &State, given: &Values, back: &str) -> Vec<String> {
     let Some(ask) = asked(menu, state) else {
         return Vec::new();
     };
@@ -217,8 +221,10 @@ fn expected_keys(menu: &Menu, state: &State, back: &str) -> Vec<String> {
             _ => 0,
         });
     let items = (1..=items).map(|number| number.to_string());
+    let options = ask.options.iter();
+    let options = options.filter(|option| option.is_offered(&state.values, given));
     items
-        .chain(ask.options.iter().map(|option| option.key.clone()))
+        .chain(options.map(|option| option.key.clone()))
         .filter(|key| key != back)
         .collect()
 }

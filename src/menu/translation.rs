@@ -21,6 +21,8 @@ pub struct Translation {
 #[derive(Debug)]
 struct TranslationFile {
     language: Option<Word>,
+    /// Whether what is missing is said in the language of the caller's country.
+    fall_back: bool,
     flows: Vec<(Word, Map<ScreenTexts>)>,
     messages: Option<(Word, Map<Word>)>,
 }
@@ -87,11 +89,15 @@ pub(super) fn into_flows(
             let sections = &translation.texts.flows;
             match sections.iter().find(|(known, _)| known.value == name) {
                 Some((at, screens)) => merge.screens(&mut flow.screens, at, screens),
+                None if translation.texts.fall_back => {}
                 None => merge.find(
                     "language",
                     &translation.language,
                     format!("no texts of the flow '{name}'"),
                 ),
+            }
+            if translation.texts.fall_back {
+                flow.fall_back.push(translation.language.value.clone());
             }
             findings.extend(merge.findings);
         }
@@ -101,7 +107,7 @@ pub(super) fn into_flows(
         };
         for (other, _) in &translation.texts.flows {
             if !names.contains(&other.value) {
-                merge.lacks("flow", other, "flow", names.iter().map(String::as_str));
+                merge.lacks(other, "flow", names.iter().map(String::as_str));
             }
         }
         findings.extend(merge.findings);
@@ -123,11 +129,18 @@ pub(super) fn into_messages(
                 let says = messages.0.iter_mut().map(|(name, say)| (&*name, say));
                 merge.texts("message", says, texts, at);
             }
+            None if translation.texts.fall_back => {}
             None => merge.find("language", &translation.language, "no 'messages'"),
         }
         findings.extend(merge.findings);
     }
     findings
+}
+
+/// The languages that may lack lines.
+pub(super) fn falling_back(translations: &[Translation]) -> Vec<&str> {
+    let fall_back = translations.iter().filter(|own| own.texts.fall_back);
+    fall_back.map(|own| own.language.value.as_str()).collect()
 }
 
 struct Merge<'a> {
@@ -164,14 +177,9 @@ impl<'a> Merge<'a> {
     }
 
     /// What the translation names and the menus do not have.
-    fn lacks<'k>(
-        &mut self,
-        code: &'static str,
-        at: &Word,
-        what: &str,
-        known: impl IntoIterator<Item = &'k str>,
-    ) {
-        let finding = Finding::at(code, at, format!("there is no {what} '{}'", at.value));
+    fn lacks<'k>(&mut self, at: &Word, what: &str, known: impl IntoIterator<Item = &'k str>) {
+        let message = format!("there is no {what} '{}'", at.value);
+        let finding = Finding::at("translation", at, message);
         let finding = match did_you_mean(&at.value, known) {
             Some(hint) => finding.hint(hint),
             None => finding.hint("take it out"),
@@ -183,13 +191,13 @@ impl<'a> Merge<'a> {
         for (name, _) in &texts.0 {
             if screens.find(&name.value).is_none() {
                 let known = screens.0.iter().map(|(name, _)| name.value.as_str());
-                self.lacks("screen", name, "screen", known);
+                self.lacks(name, "screen", known);
             }
         }
         for (name, screen) in &mut screens.0 {
             match texts.0.iter().find(|(known, _)| known.value == name.value) {
                 Some((at, texts)) => self.screen(screen, at, texts),
-                None if screen.has_texts() => {
+                None if screen.has_texts() && !self.translation.texts.fall_back => {
                     let message = format!("'{}' has no text in '{}'", name.value, self.code());
                     self.find("language", at, message);
                 }
@@ -221,7 +229,7 @@ impl<'a> Merge<'a> {
             }
             (None, Some(text)) => {
                 let message = format!("'{}' has no '{key}' to translate", at.value);
-                self.find("screen", text, message);
+                self.find("translation", text, message);
             }
             (None, None) => {}
         }
@@ -248,7 +256,7 @@ impl<'a> Merge<'a> {
         }
         for (key, _) in &texts.0 {
             if !known.contains(&key.value.as_str()) {
-                self.lacks(what, key, what, known.iter().copied());
+                self.lacks(key, what, known.iter().copied());
             }
         }
     }
@@ -259,6 +267,9 @@ impl<'a> Merge<'a> {
     }
 
     fn missing(&mut self, say: &Say, at: &Word, message: String) {
+        if self.translation.texts.fall_back {
+            return;
+        }
         let finding = Finding::at("language", at, format!("{message} in '{}'", self.code()));
         let finding = match say.0.first() {
             Some((language, text)) => {
@@ -286,19 +297,24 @@ impl<'de> Deserialize<'de> for TranslationFile {
         impl<'de> Visitor<'de> for Sections {
             type Value = TranslationFile;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("'language', the texts of a flow under its name, and 'messages'")
+                f.write_str(
+                    "'language', 'fall_back', the texts of a flow under its name, and 'messages'",
+                )
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut language, mut flows, mut messages) = (None, Vec::new(), None);
+                let mut fall_back = false;
                 while let Some(key) = map.next_key::<Word>()? {
                     match key.value.as_str() {
                         "language" => language = Some(map.next_value()?),
+                        "fall_back" => fall_back = map.next_value()?,
                         "messages" => messages = Some((key, map.next_value()?)),
                         _ => flows.push((key, map.next_value()?)),
                     }
                 }
                 Ok(TranslationFile {
                     language,
+                    fall_back,
                     flows,
                     messages,
                 })

@@ -12,6 +12,7 @@ use crate::db::effect::Turn;
 use crate::db::patience::{EXTRA_MAX, within};
 use crate::menu::door::Door;
 use crate::menu::flow::RUNS_MAX;
+use crate::menu::input::Reader;
 use crate::menu::step::{State, Step, World};
 use crate::menu::value::Type;
 use crate::phone::Msisdn;
@@ -58,7 +59,7 @@ impl Session {
                 position,
                 ..first.clone()
             };
-            let commits = spoken.menu().commits(state, answer);
+            let commits = spoken.menu().commits(state, answer, &spoken.given);
             let secret = spoken.menu().asks_for(state) == Some(Type::Pin);
             if secret || commits && !self.has_made(&turn).await? {
                 return Ok(());
@@ -115,7 +116,30 @@ impl Session {
         turn: &Turn,
         spoken: &Spoken,
     ) -> Result<(), TurnError> {
-        let answering = Answering {
+        let answering = self.answering(turn, spoken);
+        answering.step(state, input).await.map(|_| ())
+    }
+
+    /// What is dialled behind the code, before anything is answered. Whether it is answered with nothing more: it named
+    /// a screen.
+    pub(super) async fn dial(
+        &self,
+        state: &mut State,
+        dialled: &str,
+        turn: &Turn,
+        spoken: &Spoken,
+    ) -> Result<bool, TurnError> {
+        match spoken.menu().dial(state, dialled, &spoken.given) {
+            Some(step) => {
+                let answering = self.answering(turn, spoken);
+                answering.work(state, step).await.map(|_| true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn answering<'b>(&'b self, turn: &'b Turn, spoken: &'b Spoken) -> Answering<'b> {
+        Answering {
             app: &self.app,
             country: self.country,
             msisdn: &self.call.msisdn,
@@ -125,8 +149,7 @@ impl Session {
             door: self.door(),
             until: self.until,
             unfinished: self.unfinished,
-        };
-        answering.step(state, input).await.map(|_| ())
+        }
     }
 }
 
@@ -148,16 +171,34 @@ pub(super) struct Answering<'a> {
 impl Answering<'_> {
     /// One answer and the actions that it runs. Whether one of them has told the guest by SMS what came of it.
     pub(super) async fn step(&self, state: &mut State, input: &str) -> Result<bool, TurnError> {
-        let menu = self.spoken.menu();
         let typed: String = input.chars().take(INPUT_CHARS_MAX).collect();
-        let reader = self.app.reader(menu, &state.language, self.country);
-        let world = World {
+        let reader = self.reader(state);
+        let step = self
+            .spoken
+            .menu()
+            .answer(state, &typed, &self.world(&reader));
+        self.work(state, step).await
+    }
+
+    fn reader(&self, state: &State) -> Reader<'_> {
+        self.app
+            .reader(self.spoken.menu(), &state.language, self.country)
+    }
+
+    fn world<'b>(&'b self, reader: &'b Reader<'b>) -> World<'b> {
+        World {
             given: &self.spoken.given,
-            reader: &reader,
+            reader,
             door: self.door,
-        };
+        }
+    }
+
+    /// The actions that follow from a step.
+    async fn work(&self, state: &mut State, mut step: Step) -> Result<bool, TurnError> {
+        let menu = self.spoken.menu();
+        let reader = self.reader(state);
+        let world = self.world(&reader);
         let (mut texted, mut acted) = (false, false);
-        let mut step = menu.answer(state, &typed, &world);
         for _ in 0..RUNS_MAX {
             let Step::Run(action) = step else {
                 break;

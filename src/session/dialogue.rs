@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::text_is_missing;
 use crate::db::DbError;
 use crate::menu::Menus;
 use crate::menu::files::Version;
@@ -181,7 +182,7 @@ impl Session {
         let since = self.app.clock.now().timestamp_millis() - shown_at;
         since < i64::from(self.app.config.limits.same_key_ms)
             && transcript.rsplit('*').next() == Some(input)
-            && spoken.menu().commits(state, input)
+            && spoken.menu().commits(state, input, &spoken.given)
     }
 
     pub(super) fn service_code(&self) -> &str {
@@ -206,6 +207,9 @@ impl Session {
             &state.language,
             self.country,
         );
+        if spoken.menu().lacks_a_line(&state) {
+            text_is_missing(&state.language);
+        }
         let page = spoken.menu().page(&state, &spoken.given, self.door());
         let draft = match (spoken.menu().draft(&state), page.asks) {
             (_, false) => Draft::Close,

@@ -67,9 +67,16 @@ impl Session {
         }
         let mut state = current.menu().begin(&language(current.menu()));
         let answers: Vec<_> = input.split('*').collect();
-        current.menu().dial(&mut state, answers[0]);
-        self.replay(&mut state, &answers, &self.turn_at(1, begun), &current)
-            .await?;
+        let turn = self.turn_at(1, begun);
+        let answered = self.dial(&mut state, answers[0], &turn, &current).await?;
+        let turn = self.turn_at(1 + i32::from(answered), begun);
+        self.replay(
+            &mut state,
+            &answers[usize::from(answered)..],
+            &turn,
+            &current,
+        )
+        .await?;
         Ok((state, current))
     }
 

@@ -40,6 +40,8 @@ mod hosts;
 mod instances;
 mod lifecycle;
 mod live_menus;
+mod menu_dial;
+mod menu_fall_back;
 mod menu_secrets;
 mod operator;
 mod outages;

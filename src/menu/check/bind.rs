@@ -10,7 +10,7 @@ use crate::menu::source::Word;
 use crate::menu::template::Path;
 use crate::menu::value::{RecordType, Type};
 
-type Bound = BTreeSet<String>;
+pub(super) type Bound = BTreeSet<String>;
 
 impl Check<'_> {
     /// What is bound on every way to each screen, by going round until nothing changes.
@@ -26,7 +26,8 @@ impl Check<'_> {
             flow.after_wrong.map(|(_, lost)| lost),
             flow.dial,
         ];
-        for entry in entries.into_iter().flatten() {
+        let aliases = flow.aliases.iter().map(|(_, screen)| *screen);
+        for entry in entries.into_iter().flatten().chain(aliases) {
             bound[entry] = Some(Bound::new());
         }
         loop {
@@ -37,7 +38,7 @@ impl Check<'_> {
                 };
                 for (to, binds) in exits(flow, screen) {
                     let mut there: Bound = here.iter().cloned().chain(binds).collect();
-                    if !matches!(flow.screens[to].kind, Kind::Run(_)) {
+                    if !flow.screens[to].kind.is_passed() {
                         there.retain(|variable| !self.is_pin(variable));
                     }
                     let met = match &bound[to] {
@@ -67,8 +68,13 @@ impl Check<'_> {
             Kind::Ask(ask) => {
                 self.shown(&ask.say, bound, None);
                 for choice in &ask.options {
-                    self.shown(&choice.label, bound, None);
-                    self.copied(choice, bound);
+                    let mut bound = bound.clone();
+                    if let Some(condition) = &choice.condition {
+                        self.decides(condition, &bound);
+                        bound.extend(condition.makes_known(true).map(str::to_owned));
+                    }
+                    self.shown(&choice.label, &bound, None);
+                    self.copied(choice, &bound);
                 }
                 if let Some(list) = &ask.list {
                     self.need(&list.variable, &list.at, bound);
@@ -89,6 +95,7 @@ impl Check<'_> {
                     self.shown(texts, &bound, None);
                 }
             }
+            Kind::Fork(fork) => self.decides(&fork.condition, bound),
             Kind::End(texts) => self.shown(texts, bound, None),
         }
     }
@@ -107,7 +114,7 @@ impl Check<'_> {
         }
     }
 
-    fn need(&mut self, variable: &str, at: &Word, bound: &Bound) {
+    pub(super) fn need(&mut self, variable: &str, at: &Word, bound: &Bound) {
         if !bound.contains(variable) && !is_given(variable) {
             let finding = if self.flow.variables.iter().any(|(name, _)| name == variable) {
                 Finding::at(
@@ -124,8 +131,11 @@ impl Check<'_> {
     }
 
     fn shown(&mut self, texts: &Texts, bound: &Bound, item: Option<&'static RecordType>) {
-        for (index, (template, word)) in texts.0.iter().enumerate() {
-            let language = self.language(&self.flow.languages[index]);
+        for (index, code) in self.flow.languages.iter().enumerate() {
+            let Some((template, word)) = texts.own(index) else {
+                continue;
+            };
+            let language = self.language(code);
             for path in template.paths() {
                 if item.is_some_and(|record| {
                     path.field.is_none()

@@ -16,7 +16,8 @@ impl Check<'_> {
         let lead = self.longest_notices();
         for (index, screen) in self.flow.screens.iter().enumerate() {
             for (position, code) in self.flow.languages.iter().enumerate() {
-                let Some(language) = self.language(code) else {
+                // What a screen lacks is said in another language, and proven there.
+                let Some(language) = self.language(code).filter(|_| screen.speaks[position]) else {
                     continue;
                 };
                 match &screen.kind {
@@ -24,7 +25,7 @@ impl Check<'_> {
                     Kind::End(texts) => {
                         self.fit_end(texts, position, language, lead[index][position])
                     }
-                    Kind::Run(_) => {}
+                    Kind::Run(_) | Kind::Fork(_) => {}
                 }
             }
         }
@@ -32,7 +33,9 @@ impl Check<'_> {
 
     fn fit_end(&mut self, texts: &Texts, position: usize, language: &Language, notice: usize) {
         let flow = self.flow;
-        let (_, word) = &texts.0[position];
+        let Some((_, word)) = texts.own(position) else {
+            return;
+        };
         let needed = self.septets(texts, position, language, None);
         let longest = self.word_septets(texts, position, language);
         self.fits(word, needed, "the last screen", |door, say| {
@@ -46,7 +49,9 @@ impl Check<'_> {
 
     fn fit_ask(&mut self, ask: &Ask, position: usize, language: &Language, notice: usize) {
         let flow = self.flow;
-        let (_, word) = &ask.say.0[position];
+        let Some((template, word)) = ask.say.own(position) else {
+            return;
+        };
         let input = ask.input.as_ref().map(|input| input.of);
         let notice = notice.max(
             language
@@ -70,7 +75,7 @@ impl Check<'_> {
             });
         }
         // A notice stands on the first page only, and the text there in full; later pages repeat its first line.
-        let title = ask.say.0[position].0.first_line();
+        let title = template.first_line();
         let title = title.septets_max(&|path| self.flow.type_of(path, None), language);
         let title = title.map_or(0, |title| title + 1);
         // What stands in for the key back is named in the navigation line, in place of the word for back.
@@ -98,7 +103,9 @@ impl Check<'_> {
             page + skip
         };
         for choice in &ask.options {
-            let (_, word) = &choice.label.0[position];
+            let Some((_, word)) = choice.label.own(position) else {
+                continue;
+            };
             let entry = self
                 .septets(&choice.label, position, language, None)
                 .map(|label| choice.key.len() + 1 + label);
@@ -106,7 +113,9 @@ impl Check<'_> {
             self.fits(word, entry, what, page);
         }
         if let Some(list) = &ask.list {
-            let (_, word) = &list.item.0[position];
+            let Some((_, word)) = list.item.own(position) else {
+                return;
+            };
             let entry = self
                 .septets(&list.item, position, language, Some(list))
                 .map(|item| digits(list.at_most) + 1 + item);
@@ -128,14 +137,19 @@ impl Check<'_> {
                 else {
                     continue;
                 };
+                let spoken: Vec<_> = (0..flow.languages.len())
+                    .map(|position| {
+                        let language = self.language(&flow.languages[position])?;
+                        self.septets(texts, position, language, None)
+                    })
+                    .collect();
+                let longest = spoken.iter().flatten().max().copied().unwrap_or_default();
                 for to in asked_next(flow, *to) {
-                    for (position, code) in flow.languages.iter().enumerate() {
-                        if let Some(septets) = self
-                            .language(code)
-                            .and_then(|language| self.septets(texts, position, language, None))
-                        {
-                            lead[to][position] = lead[to][position].max(septets + 1);
-                        }
+                    let lacks = flow.screens[to].speaks.contains(&false);
+                    for (position, own) in spoken.iter().enumerate() {
+                        // Where a line is missing, a notice may stand above a screen of another language.
+                        let septets = own.filter(|_| !lacks).unwrap_or(longest);
+                        lead[to][position] = lead[to][position].max(septets + 1);
                     }
                 }
             }
@@ -150,7 +164,7 @@ impl Check<'_> {
         language: &Language,
         list: Option<&List>,
     ) -> Option<usize> {
-        let (template, _) = &texts.0[position];
+        let (template, _) = texts.own(position)?;
         template.septets_max(
             &|path| self.flow.type_of(path, list.map(|list| list.of)),
             language,
@@ -159,7 +173,7 @@ impl Check<'_> {
 
     /// The most septets of a word of the text; nothing where a value in it cannot be shown.
     fn word_septets(&self, texts: &Texts, position: usize, language: &Language) -> usize {
-        let (template, _) = &texts.0[position];
+        let template = texts.find(position);
         let word = template.word_septets_max(&|path| self.flow.type_of(path, None), language);
         word.unwrap_or_default()
     }

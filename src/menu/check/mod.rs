@@ -1,9 +1,11 @@
 //! What a flow whose names all resolve can still have wrong: screens that nobody reaches, variables shown before they
-//! are bound, texts that do not fit a phone.
+//! are bound, conditions that decide nothing, texts that do not fit a phone, money that a key pressed twice would pay.
 
 mod bind;
+mod condition;
 mod fit;
 mod reach;
+mod repeat;
 
 use std::collections::BTreeSet;
 
@@ -25,6 +27,7 @@ pub(super) fn findings(flow: &Flow, languages: &[Language], doors: &[Door]) -> V
     check.work();
     check.bindings();
     check.fit();
+    check.repeats();
     check
         .findings
         .sort_by_key(|finding| (finding.file.clone(), finding.line, finding.column));
@@ -61,10 +64,10 @@ fn exits(flow: &Flow, screen: usize) -> Vec<(usize, Vec<String>)> {
     match &flow.screens[screen].kind {
         Kind::Ask(ask) => {
             for choice in &ask.options {
-                exit(
-                    &choice.to,
-                    choice.set.iter().map(|(name, _)| name.clone()).collect(),
-                );
+                let set = choice.set.iter().map(|(name, _)| name.as_str());
+                let condition = choice.condition.as_ref();
+                let known = condition.and_then(|condition| condition.makes_known(true));
+                exit(&choice.to, set.chain(known).map(str::to_owned).collect());
             }
             if let Some(input) = &ask.input {
                 exit(&input.to, vec![input.variable.clone()]);
@@ -86,6 +89,12 @@ fn exits(flow: &Flow, screen: usize) -> Vec<(usize, Vec<String>)> {
                 );
             }
         }
+        Kind::Fork(fork) => {
+            for (target, holds) in [(&fork.then, true), (&fork.otherwise, false)] {
+                let known = fork.condition.makes_known(holds);
+                exit(target, known.map(str::to_owned).into_iter().collect());
+            }
+        }
         Kind::End(_) => {}
     }
     exits
@@ -97,7 +106,7 @@ fn asked_next(flow: &Flow, screen: usize) -> Vec<usize> {
     while let Some(at) = next.pop() {
         if seen.insert(at) {
             match &flow.screens[at].kind {
-                Kind::Run(_) => next.extend(ways(flow, at)),
+                Kind::Run(_) | Kind::Fork(_) => next.extend(ways(flow, at)),
                 Kind::Ask(_) | Kind::End(_) => asked.push(at),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, ways};
 use crate::menu::finding::Finding;
-use crate::menu::flow::{Kind, RUNS_MAX};
+use crate::menu::flow::{Kind, RUNS_MAX, Target};
 use crate::menu::link::own_name;
 
 impl Check<'_> {
@@ -28,6 +28,23 @@ impl Check<'_> {
                 ));
             }
         }
+        for (alias, entry) in &self.flow.aliases {
+            let screen = &self.flow.screens[*entry];
+            let name = own_name(&screen.name);
+            if matches!(screen.kind, Kind::End(_)) {
+                let message =
+                    format!("'{name}' is where callers are taken: it has to ask something");
+                self.findings
+                    .push(Finding::at("screen", &screen.at, message));
+            }
+            if self.flow.commits(Target::Screen(*entry)) {
+                let message = format!("who dials '{alias}' would come to '{name}' unasked");
+                self.findings
+                    .push(Finding::at("dial", &screen.at, message).hint(
+                        "lead to a screen that asks before anything is booked, paid or sent",
+                    ));
+            }
+        }
     }
 
     pub(super) fn reach(&mut self) {
@@ -36,6 +53,7 @@ impl Check<'_> {
         next.extend(self.flow.resume.as_ref().map(|resume| resume.screen));
         next.extend(self.flow.after_wrong.map(|(_, screen)| screen));
         next.extend(self.flow.dial);
+        next.extend(self.flow.aliases.iter().map(|(_, screen)| *screen));
         while let Some(screen) = next.pop() {
             if reached.insert(screen) {
                 next.extend(ways(self.flow, screen));
@@ -61,7 +79,7 @@ impl Check<'_> {
             let mut seen = BTreeSet::new();
             let mut next = vec![index];
             while let Some(at) = next.pop() {
-                if matches!(self.flow.screens[at].kind, Kind::Run(_)) && seen.insert(at) {
+                if self.flow.screens[at].kind.is_passed() && seen.insert(at) {
                     let ways = ways(self.flow, at);
                     if ways.contains(&index) {
                         self.findings.push(Finding::at(
@@ -97,7 +115,7 @@ impl Check<'_> {
     fn works(&self, from: usize) -> usize {
         let mut at = BTreeSet::from([from]);
         for done in 0..=RUNS_MAX {
-            at.retain(|screen| matches!(self.flow.screens[*screen].kind, Kind::Run(_)));
+            at.retain(|screen| self.flow.screens[*screen].kind.is_passed());
             if at.is_empty() {
                 return done;
             }

@@ -68,14 +68,24 @@ impl Loader<'_> {
                 );
             }
         }
-        if screen.options.0.is_empty() && screen.input.is_none() && screen.list.is_none() {
+        let always = screen
+            .options
+            .0
+            .iter()
+            .any(|(_, option)| option.r#if.is_none());
+        if !always && screen.input.is_none() && screen.list.is_none() {
+            let why = if screen.options.0.is_empty() {
+                "no answer leads out of"
+            } else {
+                "no answer may be left that leads out of"
+            };
             self.find(
                 Finding::at(
                     "dead end",
                     name,
-                    format!("no answer leads out of '{}'", own_name(&name.value)),
+                    format!("{why} '{}'", own_name(&name.value)),
                 )
-                .hint("give it options, an input, or make it an 'end'"),
+                .hint("give it an option without 'if', an input, or make it an 'end'"),
             );
         }
         Some(Ask {
@@ -124,6 +134,7 @@ impl Loader<'_> {
                 format!("the flow does not speak '{}'", language.value),
             ));
         }
+        let condition = option.r#if.as_ref().map(|word| self.condition(word));
         let label = self.texts(key, &option.say);
         let to = self.target(&option.goto);
         Some(Choice {
@@ -132,6 +143,7 @@ impl Loader<'_> {
             to: to?,
             set,
             language: option.language.as_ref().map(|word| word.value.clone()),
+            condition: condition.flatten(),
             at: key.clone(),
         })
     }

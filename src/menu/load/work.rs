@@ -1,6 +1,6 @@
 //! A screen that does a piece of work: its action, and where each way it can end leads.
 
-use super::{DRAFT, Loader};
+use super::Loader;
 use crate::menu::action;
 use crate::menu::finding::{Finding, did_you_mean};
 use crate::menu::flow::Run;
@@ -26,13 +26,7 @@ impl Loader<'_> {
                     format!("'{}' never ends in '{}'", action.name, outcome.value),
                 ));
             }
-            if target.value == DRAFT {
-                self.find(Finding::at(
-                    "target",
-                    target,
-                    format!("only an option can lead to '{DRAFT}'"),
-                ));
-            }
+            self.not_to_draft(target);
             on.extend(
                 self.target(target)
                     .map(|target| (outcome.value.clone(), target)),

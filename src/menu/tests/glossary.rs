@@ -47,6 +47,7 @@ fn texts() -> Vec<(String, BTreeMap<String, String>)> {
                     add(format!("{name} item"), &list.item);
                 }
             }
+            Kind::Fork(_) => {}
             Kind::Run(run) => {
                 for (outcome, notice) in &run.notice {
                     add(format!("{name} {outcome}"), notice);
@@ -90,8 +91,10 @@ fn messages(languages: &[String]) -> BTreeMap<String, BTreeMap<String, String>> 
 }
 
 fn in_languages(flow: &Flow, texts: &Texts) -> BTreeMap<String, String> {
-    let texts = texts.0.iter().map(|(_, word)| word.value.clone());
-    flow.languages.iter().cloned().zip(texts).collect()
+    let languages = flow.languages.iter().cloned().enumerate();
+    languages
+        .filter_map(|(index, code)| Some((code, texts.own(index)?.1.value.clone())))
+        .collect()
 }
 
 /// The words that are read: values and keywords left out, the forms of a plural kept.

@@ -23,7 +23,7 @@ fn typed() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
             "0", "00", "98", "99", "1", "2", "3", "4", "5", "6", "7", "12", "24", "90", "2512", "Nakuru", "kesho",
-            "Otieno", "0712345678", "", " 1 ", "O", "l", "#", "*", "yes", "ndiyo", "book",
+            "Otieno", "0712345678", "pay", "mine", "", " 1 ", "O", "l", "#", "*", "yes", "ndiyo", "book",
         ])
         .prop_map(str::to_owned),
         1 => any::<String>(),
@@ -49,8 +49,8 @@ proptest! {
         let (given, reader) = (given(), reader(menu));
         let world = World { given: &given, reader: &reader, door: &DOOR };
         let mut state = menu.begin(language);
-        if let Some(dialled) = dialled {
-            menu.dial(&mut state, &dialled);
+        if let Some(step) = dialled.and_then(|dialled| menu.dial(&mut state, &dialled, &given)) {
+            settle(menu, &mut state, step, &world, |action| ended(action, 0));
         }
         for (answer, luck) in answers {
             let step = menu.answer(&mut state, &answer, &world);

@@ -8,17 +8,21 @@ use crate::menu::value::RECORDS;
 use super::shipped;
 
 /// Every kind of finding, as the sources name it.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 14] = [
     include_str!("../load.rs"),
     include_str!("../load/ask.rs"),
+    include_str!("../load/dial.rs"),
     include_str!("../load/keys.rs"),
     include_str!("../load/work.rs"),
     include_str!("../check/bind.rs"),
+    include_str!("../check/condition.rs"),
     include_str!("../check/fit.rs"),
     include_str!("../check/reach.rs"),
+    include_str!("../check/repeat.rs"),
     include_str!("../link.rs"),
     include_str!("../messages.rs"),
     include_str!("../finding.rs"),
+    include_str!("../translation.rs"),
 ];
 
 #[test]
@@ -35,7 +39,11 @@ fn the_actions_of_the_readme_are_those_of_the_code() {
         let binds: Vec<_> = binds
             .map(|outcome| format!("{}: {}", outcome.name, outcome.binds.join(", ")))
             .collect();
-        let commits = if action.commits { "yes" } else { "" };
+        let commits = match (action.commits, action.costs) {
+            (true, true) => "yes, costs money",
+            (true, false) => "yes",
+            _ => "",
+        };
         table.push_str(&row(&[
             &format!("`{}`", action.name),
             &action.needs.join(", "),
@@ -92,7 +100,7 @@ fn every_key_of_a_flow_file_is_explained() {
     let fields = include_str!("../source.rs").lines().filter_map(|line| {
         line.strip_prefix("    pub ")?
             .split_once(": ")
-            .map(|(name, _)| name)
+            .map(|(name, _)| name.trim_start_matches("r#"))
             .filter(|name| !name.contains(' '))
     });
     let missing: Vec<_> = fields
@@ -116,7 +124,12 @@ fn the_first_menu_of_the_readme_is_right() {
 
 /// The first word between quotes after each way to make a finding.
 fn kinds(source: &str) -> impl Iterator<Item = &str> {
-    let ways = ["Finding::at(", "Finding::at_location(", "self.find("];
+    let ways = [
+        "Finding::at(",
+        "Finding::at_location(",
+        "self.find(",
+        "merge.find(",
+    ];
     ways.into_iter().flat_map(move |way| {
         source.split(way).skip(1).filter_map(|after| {
             let word = after.trim_start().strip_prefix('"')?.split('"').next()?;

@@ -71,8 +71,8 @@ const FAULTS: &[Case] = &[
         "language: fr",
         "language: ¶en",
     ),
-    ("flow", "no flow 'smal'", "small:", "¶smal:"),
-    ("screen", "no screen 'hom'", "  home:", "  ¶hom:"),
+    ("translation", "no flow 'smal'", "small:", "¶smal:"),
+    ("translation", "no screen 'hom'", "  home:", "  ¶hom:"),
     (
         "language",
         "'home' has no text",
@@ -92,19 +92,19 @@ const FAULTS: &[Case] = &[
         "  ¶home:\n    say: \"Bonjour\"\n    options: { 1: \"Ville\" }",
     ),
     (
-        "option",
+        "translation",
         "no option '3'",
         "2: \"Français\"",
         "2: \"Ville\", ¶3: \"Non\"",
     ),
     (
-        "screen",
+        "translation",
         "'where' has no 'end'",
         "where: { say: \"Quelle ville?\" }",
         "where: { say: \"Quelle ville?\", end: ¶\"Fin\" }",
     ),
     (
-        "notice",
+        "translation",
         "no notice 'one'",
         "none: \"Pas",
         "¶one: \"Oui\", none: \"Pas",
@@ -205,7 +205,7 @@ fn each_fault_of_translated_messages_is_found_where_it_stands() {
     let whole = shipped(name);
     assert_eq!(findings(&whole), []);
     let broken = [
-        ("message", "  busy:", "  bussy:"),
+        ("translation", "  busy:", "  bussy:"),
         ("language", "  busy:", "  bussy:"),
         ("plural", "{nights|# nuit|# nuits}:\"", "{nights|# nuit}:\""),
         ("variable", "  pay_first: \"", "  pay_first: \"{code} "),

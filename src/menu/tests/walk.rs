@@ -3,18 +3,20 @@
 
 use std::collections::BTreeSet;
 
+use crate::booking::money::{Currency, Money};
 use crate::doors::Doors;
 use crate::menu::Menu;
+use crate::menu::condition::Condition;
 use crate::menu::door::Door;
-use crate::menu::flow::{Ask, Kind};
+use crate::menu::flow::{Ask, Choice, Kind};
 use crate::menu::step::{State, Step, World};
 use crate::menu::value::{LIST_LEN_MAX, Type, Value, Values};
 
-use super::longest::{bound, given, typed};
+use super::longest::{bound, given, longest, typed};
 use super::{BOOKING, DOOR, asked, booking, pages, reader, shipped};
 
 /// Whatever else differs does not change what is shown.
-type Seen = (String, String, Option<String>, usize, usize);
+type Seen = (String, String, Option<String>, usize, usize, Vec<bool>);
 
 struct Walk<'a> {
     menu: &'a Menu,
@@ -73,9 +75,32 @@ impl Walk<'_> {
             state.notice.clone(),
             state.history.len().min(2),
             list.unwrap_or_default(),
+            self.facts(&state),
         );
         if self.seen.insert(seen) {
+            self.other_sides(&state);
             self.next.push(state);
+        }
+    }
+
+    /// Which conditions of the flow hold.
+    fn facts(&self, state: &State) -> Vec<bool> {
+        let conditions = conditions(self.menu).into_iter();
+        conditions
+            .map(|condition| condition.holds(&state.values, self.world.given))
+            .collect()
+    }
+
+    /// The same screen, where each condition comes out the other way.
+    fn other_sides(&mut self, state: &State) {
+        for condition in conditions(self.menu) {
+            if let Some(values) = other_side(self.menu, condition, &state.values, self.world.given)
+            {
+                self.meet(State {
+                    values,
+                    ..state.clone()
+                });
+            }
         }
     }
 
@@ -88,7 +113,8 @@ impl Walk<'_> {
             return;
         };
         let position = self.menu.flow.language(&state.language);
-        for option in &ask.options {
+        let offered = |option: &&Choice| option.is_offered(&state.values, self.world.given);
+        for option in ask.options.iter().filter(offered) {
             let label = option.label.find(position).opening();
             if !shown.contains(&format!("{} {label}", option.key)) {
                 self.faults
@@ -167,11 +193,81 @@ impl Walk<'_> {
                     .seen
                     .iter()
                     .any(|(name, spoken, ..)| *name == screen.name && spoken == language);
-                let works = matches!(screen.kind, Kind::Run(_));
-                assert!(met != works, "{} in {language}", screen.name);
+                let passed = screen.kind.is_passed();
+                assert!(met != passed, "{} in {language}", screen.name);
             }
         }
     }
+}
+
+/// Every condition of the flow.
+fn conditions(menu: &Menu) -> Vec<&Condition> {
+    let screens = menu.flow.screens.iter();
+    screens
+        .flat_map(|screen| match &screen.kind {
+            Kind::Ask(ask) => {
+                let options = ask.options.iter();
+                options
+                    .filter_map(|option| option.condition.as_ref())
+                    .collect()
+            }
+            Kind::Fork(fork) => vec![&fork.condition],
+            Kind::Run(_) | Kind::End(_) => Vec::new(),
+        })
+        .collect()
+}
+
+/// Values that differ from these in what the condition looks at, so that it comes out the other way.
+pub(super) fn other_side(
+    menu: &Menu,
+    condition: &Condition,
+    values: &Values,
+    given: &Values,
+) -> Option<Values> {
+    let holds = condition.holds(values, given);
+    let type_of = |name: &str| {
+        let declared = menu.flow.variables.iter();
+        let declared = declared.filter(|(known, _)| known == name);
+        declared.map(|(_, of)| *of).next()
+    };
+    let mut candidates = Vec::new();
+    if let Some(variable) = condition.asks_after() {
+        let mut changed = values.clone();
+        if changed.remove(variable).is_none() {
+            changed.insert(variable.to_owned(), longest(type_of(variable)?, 1));
+        }
+        candidates.push(changed);
+    }
+    for path in condition.paths() {
+        let Some(of) = menu.flow.type_of(path, None) else {
+            continue;
+        };
+        let others: Vec<Value> = match (of, of.range()) {
+            (_, Some((low, high))) => (low..=high).map(Value::Count).collect(),
+            (Type::Money, _) => [0, 1, 9_999_999]
+                .map(|units| Value::Money(Money::from_units(units, Currency::Kes)))
+                .into(),
+            (Type::Date, _) => (0..3)
+                .map(|days| Value::Date(super::today() + chrono::Days::new(days)))
+                .collect(),
+            _ => Vec::new(),
+        };
+        for other in others {
+            let mut changed = values.clone();
+            let Some(value) = changed.remove(&path.variable) else {
+                continue;
+            };
+            let value = match &path.field {
+                None => other,
+                Some(field) => value.with([(field, other)]),
+            };
+            changed.insert(path.variable.clone(), value);
+            candidates.push(changed);
+        }
+    }
+    candidates
+        .into_iter()
+        .find(|values| condition.holds(values, given) != holds)
 }
 
 /// Everything that leads on from a screen, and something wrong of each kind.
@@ -210,7 +306,7 @@ fn a_notice_stays_until_something_is_shown() {
         door: &DOOR,
     };
     let mut state = menu.begin("en");
-    menu.dial(&mut state, "Nowhere");
+    assert!(menu.dial(&mut state, "Nowhere", &given).is_none());
     menu.answer(&mut state, "Nowhere", &world);
     menu.resume(&mut state, "none", Values::new(), &world);
     menu.resume(&mut state, "found", bound(&["regions"], 2), &world);
@@ -230,7 +326,7 @@ fn work_that_leads_to_a_commit_commits() {
     ) + "  first:\n    run: time_of_day\n    on: { day: book, after_midnight: book }\n";
     let menu = booking(&source, 160);
     let mut state = menu.begin("en");
-    assert!(!menu.commits(&state, "1"));
+    assert!(!menu.commits(&state, "1", &given()));
     state.screen = "confirm".to_owned();
-    assert!(menu.commits(&state, "1"));
+    assert!(menu.commits(&state, "1", &given()));
 }

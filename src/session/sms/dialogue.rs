@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Inbound;
 use super::ahead::{Ahead, Words};
+use crate::app::text_is_missing;
 use crate::db::DbError;
 use crate::menu::Menus;
 use crate::menu::door::{Door, SEPTETS_USUAL};
@@ -123,7 +124,7 @@ impl Inbound<'_> {
     async fn begin(&self, ahead: Ahead) -> Result<Spoke, DbError> {
         let spoken = self.spoken(self.menus.clone());
         let mut state = spoken.menu().begin(&self.language);
-        spoken.menu().dial(&mut state, "");
+        spoken.menu().dial(&mut state, "", &spoken.given);
         self.feed(state, ahead, &spoken, false).await
     }
 
@@ -148,7 +149,7 @@ impl Inbound<'_> {
     ) -> Result<Spoke, DbError> {
         let menu = spoken.menu();
         while let Some(known) = ahead.next(menu.asks_for(&state)) {
-            if menu.commits(&state, &known) {
+            if menu.commits(&state, &known, &spoken.given) {
                 break;
             }
             texted |= self
@@ -156,6 +157,9 @@ impl Inbound<'_> {
                 .step(&mut state, &known)
                 .await
                 .map_err(plain)?;
+        }
+        if menu.lacks_a_line(&state) {
+            text_is_missing(&state.language);
         }
         let page = menu.page(&state, &spoken.given, &DOOR);
         let memory = Memory::of(&state, true);
