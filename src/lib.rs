@@ -33,6 +33,7 @@
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
 //! - [`embedded`]: the private Postgres and Redis of the demo and the tests.
+//! - [`simulate`]: whole runs of the above in virtual time, in which everything fails, each told again by its seed.
 //! - [`simulator`]: a phone, in the browser and in the terminal, that speaks the real wire formats.
 //!
 //! # What always holds
@@ -67,6 +68,7 @@ pub mod places;
 pub mod routes;
 pub mod service;
 pub mod session;
+pub mod simulate;
 pub mod simulator;
 pub mod smpp;
 pub mod sms;

@@ -17,6 +17,7 @@ use command::keys::KeysArgs;
 use command::menus::MenusCommand;
 use command::payments::PaymentsArgs;
 use command::reconcile::ReconcileArgs;
+use command::simulate::SimulateArgs;
 
 /// A turn makes some hundred small allocations; this allocator takes half the time of the C library's.
 #[global_allocator]
@@ -71,6 +72,10 @@ enum Command {
     Payments(PaymentsArgs),
     /// Compare what has come with a provider's statement.
     Reconcile(ReconcileArgs),
+    /// Run the engine in virtual time while everything fails, and say which law was broken; exits with 1 if any was.
+    ///
+    /// The same seed makes the same run.
+    Simulate(SimulateArgs),
     /// Measure the service beside its floor; closes with a line per target.
     #[command(subcommand)]
     Bench(Bench),
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         Command::Supervise(args) => return supervise(args),
         Command::Menus(menus) => Ok(command::menus::run(menus)),
         Command::Bench(bench) => command::bench::run(bench),
+        Command::Simulate(args) => command::simulate::run(&args),
         Command::Serve { config } => run(command::serve::run(config)),
         Command::Demo(args) => run(command::demo::run(args)),
         Command::Dial(args) => run(dial::run(args)),

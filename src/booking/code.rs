@@ -34,10 +34,12 @@ pub struct BadCode;
 impl Code {
     /// A fresh code from the operating system's random source by way of a thread-local generator.
     pub fn random() -> Code {
-        let mut rng = rand::rng();
-        let mut digits: String = (0..DIGITS - 1)
-            .map(|_| char::from(b'0' + rng.random_range(0..10u8)))
-            .collect();
+        Code::of_number(rand::rng().random())
+    }
+
+    /// The code of a number, of whose last seven digits it is made.
+    pub fn of_number(number: u128) -> Code {
+        let mut digits = format!("{:07}", number % 10_000_000);
         digits.push(char::from(b'0' + check(digits.bytes())));
         Code(digits)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::Pool;
 
 use super::gather::{Gather, NoAnswer};
-use super::{brief, patient};
+use super::postgres::{brief, patient};
 use crate::db::DbError;
 use crate::db::guests::{self, Caller};
 use crate::phone::Msisdn;

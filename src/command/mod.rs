@@ -11,3 +11,4 @@ pub(crate) mod migrate;
 pub(crate) mod payments;
 pub(crate) mod reconcile;
 pub(crate) mod serve;
+pub(crate) mod simulate;

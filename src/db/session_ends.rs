@@ -9,9 +9,9 @@ use super::effect::Turn;
 use crate::phone::Msisdn;
 
 /// How long the end of a session that is known to be over is its repetition: as long as sessions are kept.
-const TOLD_AGAIN: Duration = Duration::from_secs(600);
+pub const TOLD_AGAIN: Duration = Duration::from_secs(600);
 /// How long the end of a session that was going on is one that a repetition has overtaken: no dialogue is over so soon.
-const OVERTAKEN: Duration = Duration::from_secs(2);
+pub const OVERTAKEN: Duration = Duration::from_secs(2);
 
 /// One report. The texts are kept as received.
 #[derive(Debug, Clone)]

@@ -8,7 +8,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
 use crate::breaker::PROBE_EVERY;
-use crate::db::patience;
 
 /// Runs until `stop` turns true or its sender is gone.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
@@ -16,6 +15,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             _ = stop.wait_for(|stop| *stop) => return,
             _ = round.tick() => {}
         }
@@ -26,7 +26,8 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         };
         let postgres = async {
             if app.postgres.is_open() {
-                app.postgres.probed(patience::probe(&app.pool).await);
+                app.postgres
+                    .probed(app.books.is_up().await.unwrap_or(false));
             }
         };
         tokio::join!(redis, postgres);

@@ -509,7 +509,7 @@ impl Work<'_> {
                 self.country,
             )
         };
-        self.app.books.reserve(booking, compose).await
+        self.app.books.reserve(booking, &compose).await
     }
 
     async fn reserved(

@@ -22,6 +22,7 @@ impl Session {
                 let at = position(transcript);
                 let (state, spoken) = self.transcribed(dialogue, transcript, at).await?;
                 let after = Dialogue {
+                    number: None,
                     begun: String::new(),
                     service_code: self.service_code().to_owned(),
                     transcript: kept(transcript),
@@ -40,7 +41,13 @@ impl Session {
                 self.dialled(ahead).await
             }
             Said::Answered { input, .. } => match dialogue {
-                Some(before) => self.answered(before, input).await,
+                Some(before) => match before.number.zip(self.number()) {
+                    // Its receipt would have been found: it is too old to be kept.
+                    Some((last, number)) if number <= last => Err(TurnError::Over),
+                    // An answer was missed, and this one is to a screen that nobody here knows.
+                    Some((last, number)) if number > last + 1 => self.found_again().await,
+                    _ => self.answered(before, input).await,
+                },
                 None => self.found_again().await,
             },
             Said::Either { input, ahead } => {
@@ -71,6 +78,7 @@ impl Session {
 
     fn begun(&self, begun: String, ahead: &str, state: State, spoken: &Spoken) -> Worked {
         let after = Dialogue {
+            number: self.number(),
             begun,
             service_code: self.service_code().to_owned(),
             transcript: kept(ahead),
@@ -104,6 +112,7 @@ impl Session {
             transcript: format!("{}{joint}{}", before.transcript, kept(input)),
             position: at,
             state: None,
+            number: self.number(),
             ..before
         };
         Ok(self.worked(after, state, &spoken, false))
@@ -153,6 +162,16 @@ impl Session {
             }
         }
         Ok((state, spoken))
+    }
+
+    /// The number of the answer, where the aggregator numbers them.
+    fn number(&self) -> Option<u32> {
+        match &self.call.said {
+            Said::Answered { hop, .. } if self.aggregator.numbers_answers() => {
+                hop.as_ref()?.parse().ok()
+            }
+            _ => None,
+        }
     }
 
     /// `None`: that version cannot be spoken any more.

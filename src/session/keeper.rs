@@ -130,6 +130,7 @@ impl Keeper {
                 () = self.wake.notified() => {}
             }
             tokio::select! {
+                biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = tokio::time::sleep(PAUSE) => {}
             }
@@ -137,6 +138,7 @@ impl Keeper {
                 tracing::warn!(%error, "callers are not remembered yet");
                 self.wake.notify_one();
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(RETRY_AFTER) => {}
                     _ = stop.wait_for(|stop| *stop) => break,
                 }

@@ -77,6 +77,16 @@ impl LiveMenus {
         })
     }
 
+    /// The same current version for another instance.
+    pub fn twin(&self) -> LiveMenus {
+        LiveMenus {
+            doors: self.doors.clone(),
+            current: ArcSwap::new(self.current_files()),
+            earlier: Cache::new(EARLIER_MAX),
+            refusal: ArcSwapOption::empty(),
+        }
+    }
+
     /// What new dialogues begin in. No lock, no I/O.
     pub fn current(&self) -> Arc<Menus> {
         self.current.load().menus.clone()

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 
 use super::http::{SEND_MAX, exchange};
 use super::{Account, DeliveryReport, Message, Provider, Sent, Token, sandbox, send};
+use crate::simulate::gateway;
 use crate::smpp::{self, Link};
 
 /// How long before its end a token is not used any more: longer than one send.
@@ -22,6 +23,8 @@ pub enum Carrier {
     Smpp(Arc<Link>),
     /// Sends nothing; see [`sandbox`].
     Sandbox,
+    /// In a run of [`crate::simulate`].
+    Simulated(gateway::Line),
 }
 
 /// An account at a provider over HTTP.
@@ -48,6 +51,7 @@ impl Carrier {
             Carrier::Http(carrier) => carrier.provider.name(),
             Carrier::Smpp(link) => link.name(),
             Carrier::Sandbox => sandbox::NAME,
+            Carrier::Simulated(_) => gateway::NAME,
         }
     }
 
@@ -57,13 +61,14 @@ impl Carrier {
             Carrier::Http(carrier) => carrier.send(http, message).await,
             Carrier::Smpp(link) => smpp::sms::send(link, message).await,
             Carrier::Sandbox => sandbox::send(message),
+            Carrier::Simulated(line) => line.send(message).await,
         }
     }
 
     /// The report that a carrier without a network makes at once on what it accepted.
     pub fn own_report(&self, message: &Message, provider_id: &str) -> Option<DeliveryReport> {
         match self {
-            Carrier::Http(_) | Carrier::Smpp(_) => None,
+            Carrier::Http(_) | Carrier::Smpp(_) | Carrier::Simulated(_) => None,
             Carrier::Sandbox => Some(sandbox::report(message, provider_id)),
         }
     }

@@ -34,6 +34,10 @@ impl Aggregator for Beem {
         "beem"
     }
 
+    fn numbers_answers(&self) -> bool {
+        true
+    }
+
     fn decode(&self, inbound: &Inbound<'_>, account: &Account) -> Result<Callback, BadCall> {
         let fields = fields::json_post(inbound)?;
         let command = fields.required("command")?;

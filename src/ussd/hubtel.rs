@@ -44,6 +44,10 @@ impl Aggregator for Hubtel {
         "hubtel"
     }
 
+    fn numbers_answers(&self) -> bool {
+        true
+    }
+
     fn decode(&self, inbound: &Inbound<'_>, account: &Account) -> Result<Callback, BadCall> {
         let fields = read(inbound)?;
         let hop = fields.figure("Sequence").map(|count| count.to_string());

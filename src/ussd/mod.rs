@@ -87,6 +87,12 @@ pub trait Aggregator: Sync {
         Rendered::empty()
     }
 
+    /// Whether the answers of a session are numbered, each one more than the last: one that is late, or the one after one that
+    /// was missed, is told by its number.
+    fn numbers_answers(&self) -> bool {
+        false
+    }
+
     /// Whether a session id names a session without the number of its caller, which some callbacks then do not tell.
     fn session_is_unique(&self) -> bool {
         false

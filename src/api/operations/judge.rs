@@ -151,7 +151,7 @@ impl<'a> Judge<'a> {
         let speaks = menus.menu.language(language);
         let compose =
             |code: &Code| notices::made(self.app, code, &booking, &offer, speaks, country);
-        let reserved = self.ask(self.app.books.reserve(&booking, compose)).await?;
+        let reserved = self.ask(self.app.books.reserve(&booking, &compose)).await?;
         self.reserved(reserved, &wanted).await
     }
 

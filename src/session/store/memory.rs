@@ -22,13 +22,14 @@ pub(super) struct MemoryStore {
     is_used: AtomicBool,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Sessions {
     by_key: HashMap<SessionKey, Session>,
     swept: Option<Instant>,
     tokens: i64,
 }
 
+#[derive(Clone)]
 struct Session {
     dialogue: Option<Box<Dialogue>>,
     receipts: HashMap<String, (Instant, Receipt)>,
@@ -188,6 +189,16 @@ impl MemoryStore {
         Some(!session.is_closed && dialogue.state.is_some())
     }
 
+    /// Keeps what `other` does, and nothing else.
+    pub(super) fn replace(&self, other: &MemoryStore) {
+        let now = Instant::now();
+        let sessions = other.lock(now).clone();
+        let tokens = self.lock(now).tokens;
+        let is_used = !sessions.by_key.is_empty();
+        *self.lock(now) = Sessions { tokens, ..sessions };
+        self.is_used.store(is_used, Ordering::Relaxed);
+    }
+
     fn used(&self) -> Option<MutexGuard<'_, Sessions>> {
         if !self.is_used.load(Ordering::Relaxed) {
             return None;
@@ -248,6 +259,7 @@ mod tests {
             state: None,
             shown_at: 0,
             menus: Version::named("test"),
+            number: None,
             begun: String::new(),
         };
         let receipt = Receipt {

@@ -8,6 +8,7 @@ mod connection;
 mod memory;
 mod redis;
 pub mod shared;
+pub mod simulated;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +20,13 @@ use tokio::time::error::Elapsed;
 
 use self::memory::MemoryStore;
 use self::redis::RedisStore;
+use self::shared::Shared;
+use self::simulated::{Server, SimulatedStore};
 use crate::breaker::{self, Breaker};
 use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
+use crate::simulate::link::Link;
 use crate::ussd::transcript::kept;
 
 /// How long a dialogue and its receipts are kept after its last call.
@@ -37,8 +41,39 @@ pub use self::connection::Site;
 /// Every dialogue.
 #[derive(Clone)]
 pub struct Store {
-    redis: RedisStore,
+    far: Far,
     memory: Arc<MemoryStore>,
+}
+
+/// What the instances share.
+#[derive(Clone)]
+enum Far {
+    Redis(RedisStore),
+    Simulated(SimulatedStore),
+}
+
+macro_rules! far {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Far {
+            $(async fn $name(&self, $($argument: $type),*) -> $answer {
+                match self {
+                    Far::Redis(store) => store.$name($($argument),*).await,
+                    Far::Simulated(store) => store.$name($($argument),*).await,
+                }
+            })*
+        }
+    };
+}
+
+far! {
+    open(key: &SessionKey, turn: &Identity) -> Result<Opened, StoreError>;
+    commit(key: &SessionKey, token: i64, turn: &Identity, end: &TurnEnd<'_>) -> Result<bool, StoreError>;
+    release(key: &SessionKey, token: i64, unfinished: bool) -> Result<(), StoreError>;
+    close(key: &SessionKey) -> Result<bool, StoreError>;
+    is_live(key: &SessionKey) -> Result<bool, StoreError>;
+    is_up() -> bool;
+    claim_shared(name: &str) -> Result<Shared, StoreError>;
+    put_shared(name: &str, token: u64, result: Option<&[u8]>, ttl: Duration) -> Result<(), StoreError>;
 }
 
 /// Redis is not there, too slow, or not understood.
@@ -160,6 +195,9 @@ pub struct Dialogue {
     /// When the last screen was shown, in milliseconds since 1970.
     #[serde(default)]
     pub shown_at: i64,
+    /// The number of its last answer, where the aggregator numbers them.
+    #[serde(default)]
+    pub number: Option<u32>,
     /// Tells this dialogue from an earlier one under the same session id; empty where ids never come again.
     #[serde(default)]
     pub begun: String,
@@ -237,14 +275,25 @@ impl Store {
     /// [`StoreError`] when a URL cannot be read.
     pub fn new(site: &Site) -> Result<Store, StoreError> {
         Ok(Store {
-            redis: RedisStore::new(site)?,
+            far: Far::Redis(RedisStore::new(site)?),
             memory: Arc::default(),
         })
     }
 
+    /// On a simulated Redis.
+    pub fn simulated(server: Arc<Server>, link: Arc<Link>) -> Store {
+        Store {
+            far: Far::Simulated(SimulatedStore::new(server, link)),
+            memory: Arc::default(),
+        }
+    }
+
     /// Whether Redis is asked.
     pub fn breaker(&self) -> &Breaker {
-        &self.redis.breaker
+        match &self.far {
+            Far::Redis(store) => &store.breaker,
+            Far::Simulated(store) => &store.breaker,
+        }
     }
 
     /// Looks for the receipt of the turn, and claims the turn where there is none.
@@ -253,7 +302,7 @@ impl Store {
         if let Some(receipt) = self.memory.find_receipt(key, turn) {
             return Opened::Answered(receipt);
         }
-        match self.redis.open(key, turn).await {
+        match self.far.open(key, turn).await {
             Ok(Opened::Claimed {
                 token,
                 unfinished,
@@ -281,7 +330,7 @@ impl Store {
     ) -> bool {
         match token {
             Token::Memory(token) => self.memory.commit(key, token, turn, end),
-            Token::Redis(token) => match self.redis.commit(key, token, turn, end).await {
+            Token::Redis(token) => match self.far.commit(key, token, turn, end).await {
                 Ok(done) => done,
                 Err(error) => {
                     self.without_redis(&error);
@@ -299,7 +348,7 @@ impl Store {
             Token::Memory(token) => self.memory.release(key, token, unfinished),
             // If Redis is gone, the lease ends by itself.
             Token::Redis(token) => self
-                .redis
+                .far
                 .release(key, token, unfinished)
                 .await
                 .unwrap_or_default(),
@@ -308,7 +357,7 @@ impl Store {
 
     /// No later answer wakes the session up; its receipts stay. `false`: it is unknown, or was closed before.
     pub async fn close(&self, key: &SessionKey) -> bool {
-        match self.redis.close(key).await {
+        match self.far.close(key).await {
             Ok(known) => self.memory.close(key, true) || known,
             Err(error) => {
                 self.without_redis(&error);
@@ -323,7 +372,7 @@ impl Store {
         if let Some(live) = self.memory.is_live(key) {
             return live;
         }
-        self.redis.is_live(key).await.unwrap_or_else(|error| {
+        self.far.is_live(key).await.unwrap_or_else(|error| {
             self.without_redis(&error);
             false
         })
@@ -331,7 +380,7 @@ impl Store {
 
     /// Whether Redis answers, and takes what is written.
     pub async fn is_up(&self) -> bool {
-        self.redis.is_up().await
+        self.far.is_up().await
     }
 
     fn without_redis(&self, error: &StoreError) {
@@ -343,10 +392,10 @@ impl Store {
     }
 }
 
-/// Of what Redis and this instance keep of a dialogue.
+/// Of what Redis and this instance keep of a dialogue: the one whose screen was shown last, which is what is answered.
 fn newer(shared: Option<Box<Dialogue>>, here: Option<Box<Dialogue>>) -> Option<Box<Dialogue>> {
     match (shared, here) {
-        (Some(shared), Some(here)) if shared.position > here.position => Some(shared),
+        (Some(shared), Some(here)) if shared.shown_at > here.shown_at => Some(shared),
         (shared, here) => here.or(shared),
     }
 }

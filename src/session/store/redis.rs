@@ -15,7 +15,7 @@ use crate::breaker::Breaker;
 
 /// How long one command may take, and both tries of it with all waiting for a connection.
 const ANSWER_MAX: Duration = Duration::from_millis(150);
-const TRIES_MAX: Duration = Duration::from_millis(400);
+pub(super) const TRIES_MAX: Duration = Duration::from_millis(400);
 /// What a probe writes.
 const PROBE: &str = "reserveflow:probe";
 

@@ -91,13 +91,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn claim_shared(&self, name: &str) -> Result<Shared, StoreError> {
-        self.redis.claim_shared(name).await
+        self.far.claim_shared(name).await
     }
 
     /// Puts the result there for `ttl`; without one the next who asks works.
     pub async fn put_shared(&self, name: &str, token: u64, result: Option<&[u8]>, ttl: Duration) {
         // Whoever waits for it works for himself then.
-        self.redis
+        self.far
             .put_shared(name, token, result, ttl)
             .await
             .unwrap_or_default();
@@ -105,7 +105,7 @@ impl Store {
 }
 
 impl RedisStore {
-    async fn claim_shared(&self, name: &str) -> Result<Shared, StoreError> {
+    pub(super) async fn claim_shared(&self, name: &str) -> Result<Shared, StoreError> {
         let token: u64 = rand::random();
         let mut call = CLAIM.prepare_invoke();
         call.key(name).arg(token).arg(millis(WORK_MAX));
@@ -117,7 +117,7 @@ impl RedisStore {
         })
     }
 
-    async fn put_shared(
+    pub(super) async fn put_shared(
         &self,
         name: &str,
         token: u64,

@@ -1,0 +1,229 @@
+//! Prompts, and what money does for a reservation.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::stays::By;
+use super::{Ledger, after, before};
+use crate::booking::money::Money;
+use crate::booking::offer::Pay;
+use crate::booking::reservation::Status;
+use crate::db::effect::{Draft, Turn};
+use crate::db::life::Moved;
+use crate::db::payments::attempts::{ATTEMPTS_MAX, Ask, Asked, HOLD_WHILE_PAYING, Part, Ways};
+use crate::db::payments::settle::Settled;
+
+/// A hold is not ended under a prompt that is younger.
+const PROMPT_LIVES: Duration = Duration::from_secs(15 * 60);
+
+/// One prompt.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the table `payment_attempt`")]
+pub struct Attempt {
+    pub id: Uuid,
+    pub reservation_id: Uuid,
+    pub amount: Money,
+    pub turn: String,
+    pub status: AttemptStatus,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Where a prompt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the word says it")]
+pub enum AttemptStatus {
+    Open,
+    Paid,
+    Failed,
+}
+
+impl Ledger {
+    fn has_open_attempt(&self, id: Uuid, since: Option<DateTime<Utc>>) -> bool {
+        self.attempts.iter().any(|attempt| {
+            attempt.reservation_id == id
+                && attempt.status == AttemptStatus::Open
+                && since.is_none_or(|since| attempt.created_at > since)
+        })
+    }
+
+    /// Whether a prompt under way may still bring money for it.
+    pub(super) fn awaits_money(&self, id: Uuid, now: DateTime<Utc>) -> bool {
+        self.has_open_attempt(id, Some(before(now, PROMPT_LIVES)))
+    }
+
+    fn deposit(&self, at: usize) -> i64 {
+        let kept = &self.stays[at];
+        let (total, unit) = (kept.total(), kept.shown.total.currency.minor_per_unit());
+        let percent = self.lodges[&kept.shown.property_id].deposit_percent;
+        total.min((total * percent + 100 * unit - 1) / (100 * unit) * unit)
+    }
+
+    pub(super) fn find_ways(&self, id: Uuid, now: DateTime<Utc>) -> Option<Ways> {
+        let at = self.place(id)?;
+        let (kept, deposit) = (&self.stays[at], self.deposit(at));
+        let lodge = &self.lodges[&kept.shown.property_id];
+        let status = kept.shown.status;
+        let is_held = matches!(status, Status::Held | Status::Paying);
+        let money = |minor| Money {
+            minor,
+            currency: kept.shown.total.currency,
+        };
+        Some(Ways {
+            left: money(kept.total() - kept.paid()),
+            deposit: (is_held && lodge.deposit_percent > 0 && kept.paid() < deposit)
+                .then(|| money(deposit - kept.paid())),
+            at_lodge: lodge.pay_at_lodge_too && status == Status::Held,
+            open: self.has_open_attempt(id, None),
+            over: kept.shown.hold_expires_at.is_some_and(|end| end <= now),
+        })
+    }
+
+    pub(super) fn ask_payment(&mut self, ask: &Ask<'_>, now: DateTime<Utc>) -> Asked {
+        let Some(at) = self.place(ask.reservation_id) else {
+            return Asked::NotFound;
+        };
+        let key = ask.turn.key();
+        let shown = Box::new(self.shown(at));
+        if let Some(attempt) = self.attempts.iter().find(|attempt| attempt.turn == key) {
+            return Asked::Asked(attempt.amount, shown);
+        }
+        if self.has_open_attempt(ask.reservation_id, None) {
+            return Asked::Open(shown);
+        }
+        let kept = &self.stays[at];
+        let status = kept.shown.status;
+        let is_held = matches!(status, Status::Held | Status::Paying)
+            && kept.shown.hold_expires_at.is_some_and(|end| end > now);
+        if !(is_held || status == Status::Confirmed && kept.paid() > 0) {
+            return Asked::Over(shown);
+        }
+        let asked = self.attempts.iter();
+        let asked = asked.filter(|attempt| attempt.reservation_id == ask.reservation_id);
+        if asked.count() >= ATTEMPTS_MAX.unsigned_abs() as usize {
+            return Asked::TooOften(shown);
+        }
+        let has_deposit = self.lodges[&kept.shown.property_id].deposit_percent > 0;
+        let to_pay = match (status, ask.part) {
+            (Status::Confirmed, _) => kept.to_pay,
+            (_, Part::Deposit) if has_deposit => Some(self.deposit(at)),
+            _ => Some(kept.total()),
+        };
+        let wanted = match status {
+            Status::Confirmed => kept.total(),
+            _ => to_pay.unwrap_or_default(),
+        };
+        let amount = wanted - kept.paid();
+        if amount <= 0 {
+            return Asked::Settled(shown);
+        }
+        let amount = Money {
+            minor: amount,
+            ..kept.shown.total
+        };
+        self.stays[at].to_pay = to_pay;
+        if status == Status::Held {
+            let least = after(now, HOLD_WHILE_PAYING);
+            let end = &mut self.stays[at].shown.hold_expires_at;
+            *end = (*end).max(Some(least));
+            self.move_to(at, Status::Paying, By::Turn(&key), &[], now);
+        }
+        self.attempts.push(Attempt {
+            id: Uuid::from_u128(1 + self.attempts.len() as u128),
+            reservation_id: ask.reservation_id,
+            amount,
+            turn: key,
+            status: AttemptStatus::Open,
+            created_at: now,
+        });
+        Asked::Asked(amount, Box::new(self.shown(at)))
+    }
+
+    pub(super) fn pay_at_lodge(
+        &mut self,
+        id: Uuid,
+        turn: &Turn,
+        drafts: &[Draft],
+        now: DateTime<Utc>,
+    ) -> Moved {
+        let Some(at) = self.place(id) else {
+            return Moved::NotFound;
+        };
+        let key = turn.key();
+        if self.has_event(&key) {
+            return Moved::Done;
+        }
+        let shown = &self.stays[at].shown;
+        let is_allowed = self.lodges[&shown.property_id].pay_at_lodge_too
+            && shown.status == Status::Held
+            && shown.hold_expires_at.is_some_and(|end| end > now);
+        if !is_allowed {
+            return Moved::Refused;
+        }
+        self.stays[at].shown.pay = Pay::AtLodge;
+        self.move_to(at, Status::Confirmed, By::Turn(&key), drafts, now)
+    }
+
+    /// The payer of a prompt has paid, and guest and host are told so if that confirms the reservation.
+    pub fn settle(&mut self, attempt: usize, confirmed: &[Draft], now: DateTime<Utc>) -> Settled {
+        if self.attempts[attempt].status == AttemptStatus::Paid {
+            return Settled::Again;
+        }
+        self.attempts[attempt].status = AttemptStatus::Paid;
+        let Attempt {
+            id,
+            reservation_id,
+            amount,
+            ..
+        } = self.attempts[attempt].clone();
+        let Some(at) = self.place(reservation_id) else {
+            return Settled::Unallocated;
+        };
+        let receipt = format!("payment {id}");
+        let kept = &self.stays[at];
+        let (status, paid, total) = (kept.shown.status, kept.paid(), kept.total());
+        let today = self.lodges[&kept.shown.property_id].today(now);
+        let can_be_had = status.takes_nights()
+            || status == Status::Expired && kept.shown.stay.check_in() >= today;
+        let mut take = if can_be_had {
+            amount.minor.min(total - paid)
+        } else {
+            0
+        };
+        let mut settled = Settled::RefundDue;
+        if take > 0 && matches!(status, Status::Held | Status::Paying | Status::Expired) {
+            if paid + take >= kept.to_pay.unwrap_or(total) {
+                match self.move_to(at, Status::Confirmed, By::Turn(&receipt), confirmed, now) {
+                    Moved::Done => settled = Settled::Confirmed,
+                    _ => take = 0,
+                }
+            } else if status == Status::Expired {
+                take = 0;
+            } else {
+                if status == Status::Held {
+                    self.move_to(at, Status::Paying, By::Turn(&receipt), &[], now);
+                }
+                settled = Settled::Part;
+            }
+        } else if take > 0 {
+            settled = Settled::ToppedUp;
+        }
+        let kept = &mut self.stays[at];
+        kept.shown.paid.minor += take;
+        if take < amount.minor {
+            kept.shown.refund.minor += amount.minor - take;
+            if take == 0 && status.may_become(Status::RefundDue) {
+                self.move_to(at, Status::RefundDue, By::Nobody, &[], now);
+            }
+        }
+        settled
+    }
+
+    /// What was paid for it goes back.
+    pub(super) fn return_money(&mut self, at: usize, amount: i64) {
+        let kept = &mut self.stays[at];
+        kept.shown.paid.minor -= amount;
+        kept.shown.refund.minor += amount;
+    }
+}
