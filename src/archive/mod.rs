@@ -17,6 +17,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use futures_util::{StreamExt, pin_mut};
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 
 use crate::crash_point;
 use crate::db::DbError;
@@ -28,6 +29,11 @@ pub use cold::{BadStore, ColdStore};
 pub const KEEP_MONTHS: u32 = 12;
 /// The largest file, in bytes: a month of three million properties. It is held in memory.
 const FILE_BYTES_MAX: usize = 1 << 30;
+/// How much is worked on without a rest, and how many times as long the rest is: nobody waits for a month, and guests do
+/// for their rooms.
+const STRETCH_BYTES: usize = 64 * 1024;
+const STRETCH_ROWS: i64 = 1_000;
+const REST_TIMES: u32 = 4;
 /// How many digits of its checksum a file's name shows.
 const NAME_DIGITS: usize = 8;
 
@@ -115,8 +121,8 @@ async fn archive_month(
         .await?;
     crash_point!("archive:written");
     let nights = archive::count_nights(client, table).await?;
-    let back = read(store, &file).await?;
-    if count_rows(&back) != Some(nights) {
+    let back = fetch(store, &file).await?;
+    if count_rows(&back).await != Some(nights) {
         return Err(ArchiveError::Differs(file.name));
     }
     let file = MonthFile { nights, ..file };
@@ -136,8 +142,14 @@ async fn compress(
     let rows = archive::copy_out(client, table).await?;
     pin_mut!(rows);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    while let Some(chunk) = rows.next().await {
-        gzip.write_all(&chunk.map_err(DbError::from)?)?;
+    let (mut fresh, mut since) = (0, Instant::now());
+    while let Some(row) = rows.next().await {
+        let row = row.map_err(DbError::from)?;
+        gzip.write_all(&row)?;
+        fresh += row.len();
+        if fresh >= STRETCH_BYTES {
+            (fresh, since) = (0, rest(since).await);
+        }
         if gzip.get_ref().len() > FILE_BYTES_MAX {
             return Err(ArchiveError::TooLarge(table.name.clone()));
         }
@@ -158,23 +170,38 @@ async fn compress(
 /// # Errors
 /// [`ArchiveError::Differs`] when it is not what was written.
 pub async fn read(store: &ColdStore, file: &MonthFile) -> Result<Vec<u8>, ArchiveError> {
-    let bytes = store.read(&file.name).await?;
-    let differs = || ArchiveError::Differs(file.name.clone());
-    if sha256(&bytes) != file.sha256 {
-        return Err(differs());
-    }
+    let bytes = fetch(store, file).await?;
     let mut csv = Vec::new();
-    std::io::copy(&mut GzDecoder::new(&bytes[..]), &mut csv).map_err(|_| differs())?;
+    std::io::copy(&mut GzDecoder::new(&bytes[..]), &mut csv)
+        .map_err(|_| ArchiveError::Differs(file.name.clone()))?;
     Ok(csv)
 }
 
-fn count_rows(csv: &[u8]) -> Option<i64> {
-    let mut rows = 0;
-    for row in csv::Reader::from_reader(csv).byte_records() {
-        row.ok()?;
+async fn fetch(store: &ColdStore, file: &MonthFile) -> Result<Bytes, ArchiveError> {
+    let bytes = store.read(&file.name).await?;
+    if sha256(&bytes) != file.sha256 {
+        return Err(ArchiveError::Differs(file.name.clone()));
+    }
+    Ok(bytes)
+}
+
+async fn count_rows(file: &[u8]) -> Option<i64> {
+    let mut csv = csv::Reader::from_reader(GzDecoder::new(file));
+    let mut row = csv::ByteRecord::new();
+    let (mut rows, mut since) = (0, Instant::now());
+    while csv.read_byte_record(&mut row).ok()? {
         rows += 1;
+        if rows % STRETCH_ROWS == 0 {
+            since = rest(since).await;
+        }
     }
     Some(rows)
+}
+
+/// Leaves the processor to those who book, for some times as long as was worked; from when it is worked again.
+async fn rest(since: Instant) -> Instant {
+    sleep(since.elapsed() * REST_TIMES).await;
+    Instant::now()
 }
 
 fn sha256(bytes: &[u8]) -> String {
