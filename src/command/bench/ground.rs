@@ -56,6 +56,10 @@ impl Ground {
         })
     }
 
+    pub(super) fn redis_url(&self) -> &str {
+        self.stores.redis_url()
+    }
+
     pub(super) async fn stop(self) {
         self.pool.close();
         self.stores.stop().await;

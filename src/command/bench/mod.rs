@@ -1,5 +1,6 @@
 //! `reserveflow bench NAME`: the service beside its floor, in the same run on the same machine.
 
+mod api;
 mod archive;
 mod booking;
 mod ground;
@@ -22,6 +23,8 @@ pub(crate) enum Bench {
     Archive,
     /// Searches of the next 90 days, of one date and of a calendar, on a Postgres of its own.
     Search,
+    /// 50 properties with 30 nights over HTTP, beside the same query by pgbench, on a Postgres of its own.
+    Api,
     /// Calls over HTTP to a service on stores of its own, beside a bare handler with one Redis GET and one SET.
     Turn(turn::Args),
     /// The process that calls.
@@ -38,6 +41,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<ExitCode> {
         Bench::Booking => booking::run(),
         Bench::Archive => archive::run(),
         Bench::Search => search::run(),
+        Bench::Api => api::run(),
         Bench::Turn(args) => crate::run(turn::run(args)),
         Bench::Load(args) => turn::load::run(&args),
         Bench::Floor(args) => crate::run(turn::floor::run(args)),

@@ -259,6 +259,9 @@ macro_rules! all_free {
     };
 }
 
+/// What [`list_properties`] asks for a town, without a stay.
+pub const TOWN_SQL: &str = wanted!(in_town!(), any_time!(), "true");
+
 /// A page of the properties that are wanted and open to guests.
 ///
 /// # Errors
@@ -269,7 +272,7 @@ pub async fn list_properties(
 ) -> Result<FoundProperties, DbError> {
     let sql = match (wanted.town, wanted.stay) {
         (Some(_), Some(_)) => wanted!(in_town!(), on_nights!(), all_free!()),
-        (Some(_), None) => wanted!(in_town!(), any_time!(), "true"),
+        (Some(_), None) => TOWN_SQL,
         (None, Some(_)) => wanted!(anywhere!(), on_nights!(), all_free!()),
         (None, None) => wanted!(anywhere!(), any_time!(), "true"),
     };
