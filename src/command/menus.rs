@@ -10,7 +10,7 @@ use reserveflow::doors::Doors;
 use reserveflow::menu::door::{Door, SEPTETS_USUAL};
 use reserveflow::menu::files::{Found, MenuError};
 use reserveflow::menu::sample::Sample;
-use reserveflow::menu::{Menu, files, graph, rehearse};
+use reserveflow::menu::{Menu, files, graph, rehearse, schema};
 use reserveflow::sms::gsm7;
 
 #[derive(Subcommand)]
@@ -26,6 +26,8 @@ pub(crate) enum MenusCommand {
         #[arg(long, value_enum, default_value = "picture")]
         format: Findings,
     },
+    /// Print the JSON Schema of a flow file, for editors.
+    Schema,
     /// Draw the flow.
     Graph {
         #[command(flatten)]
@@ -87,6 +89,10 @@ pub(crate) enum Picture {
 
 pub(crate) fn run(command: MenusCommand) -> ExitCode {
     let (folder, septets) = match &command {
+        MenusCommand::Schema => {
+            println!("{:#}", schema::flow());
+            return ExitCode::SUCCESS;
+        }
         MenusCommand::Check {
             folder, septets, ..
         } => (folder, *septets),
@@ -120,6 +126,7 @@ pub(crate) fn run(command: MenusCommand) -> ExitCode {
     };
     let door = &doors[0];
     match command {
+        MenusCommand::Schema => ExitCode::SUCCESS,
         MenusCommand::Check { .. } => {
             let (name, screens, languages) = (
                 &menu.flow.name,

@@ -20,6 +20,7 @@ pub mod pin;
 pub mod rehearse;
 pub mod render;
 pub mod sample;
+pub mod schema;
 pub mod source;
 pub mod step;
 pub mod template;

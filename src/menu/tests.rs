@@ -15,6 +15,7 @@ mod messages;
 mod paging;
 mod readme;
 mod repeat;
+mod schema;
 mod template;
 mod translation;
 mod walk;

@@ -7,7 +7,7 @@ use crate::menu::messages::Messages;
 
 use super::{doors, languages, shipped};
 
-const SMALL: &str = r#"flow: small
+pub(super) const SMALL: &str = r#"flow: small
 languages: [en, sw]
 start: home
 resume: { screen: again, needs: [place] }
@@ -73,14 +73,14 @@ const SHOWN_CHARS: usize = 20;
 const HERE: char = '¶';
 
 /// Kind, words of its message, and what is replaced in [`SMALL`] by what.
-type Case = (
+pub(super) type Case = (
     &'static str,
     &'static str,
     &'static [(&'static str, &'static str)],
 );
 
 #[rustfmt::skip]
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     // Names that lead nowhere.
     ("target", "no screen 'hom'", &[("start: home", "start: ¶hom")]),
     ("target", "no screen 'nowhere'", &[("sw: Mji }, goto: where", "sw: Mji }, goto: ¶nowhere")]),
@@ -336,7 +336,7 @@ fn each_fault_of_a_language_is_named() {
 }
 
 /// The file with its changes made, and where [`HERE`] stood in it.
-fn broken(whole: &str, changes: &[(&str, &str)]) -> (String, u64, u64) {
+pub(super) fn broken(whole: &str, changes: &[(&str, &str)]) -> (String, u64, u64) {
     let mut source = whole.to_owned();
     for (from, to) in changes {
         let plain = source.replace(HERE, "");
