@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -20,6 +21,8 @@ use crate::webhook::address::source;
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 /// What can be read without a key.
 const OPEN: [&str; 2] = ["/v1/openapi.json", "/v1/docs"];
+/// What is read by a secret in its URL.
+const SECRET: &str = "/v1/feeds/";
 
 /// Lets pass whoever shows a key that is valid and does not ask too often.
 ///
@@ -32,6 +35,21 @@ pub async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if OPEN.iter().any(|open| request.path().starts_with(open)) {
         return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    if request.path().starts_with(SECRET) {
+        let address = address(&api, &request);
+        let response = next.call(request).await?.map_into_boxed_body();
+        // As with keys that nobody knows.
+        return Ok(match response.status() {
+            StatusCode::NOT_FOUND => match api.rates.take_stranger(address) {
+                Ok(()) => response,
+                Err(left) => {
+                    let problem = Problem::too_many_requests(left.reset_seconds());
+                    ServiceResponse::new(response.into_parts().0, problem.error_response())
+                }
+            },
+            _ => response,
+        });
     }
     match check(&api, &request).await {
         Ok((key, left)) => {

@@ -194,6 +194,24 @@ fn managed(cfg: &mut ServiceConfig) {
             ],
         ))
         .service(at(
+            &path("feed"),
+            &["POST", "DELETE"],
+            [
+                web::post().to(manage::feed::make),
+                web::delete().to(manage::feed::end),
+            ],
+        ))
+        .service(at(
+            "/feeds/{secret}.ics",
+            &READ,
+            [read().to(manage::feed::show)],
+        ))
+        .service(at(
+            &path("events"),
+            &READ,
+            [read().to(manage::events::list)],
+        ))
+        .service(at(
             &path("closures"),
             &["GET", "HEAD", "PUT", "DELETE"],
             [

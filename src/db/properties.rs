@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
@@ -199,5 +199,106 @@ pub async fn set_channel_blocks(
         .await?;
     rows.iter()
         .map(|row| Ok((row.try_get("sold_twice")?, row.try_get("missing")?)))
+        .collect()
+}
+
+/// Lets a property's calendar be read by a secret with this hash, and by no other any more.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn set_feed(
+    client: &impl GenericClient,
+    id: Uuid,
+    hash: &[u8; 32],
+) -> Result<(), DbError> {
+    let statement = client
+        .prepare_cached(
+            "insert into property_feed (property_id, secret_hash) values ($1, $2)
+             on conflict (property_id) do update set secret_hash = excluded.secret_hash, made_at = now()",
+        )
+        .await?;
+    client.execute(&statement, &[&id, &&hash[..]]).await?;
+    Ok(())
+}
+
+/// Lets a property's calendar be read by no secret.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn delete_feed(client: &impl GenericClient, id: Uuid) -> Result<(), DbError> {
+    let statement = client
+        .prepare_cached("delete from property_feed where property_id = $1")
+        .await?;
+    client.execute(&statement, &[&id]).await?;
+    Ok(())
+}
+
+/// The property whose calendar is read by the secret with this hash.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn find_by_feed(
+    client: &impl GenericClient,
+    hash: &[u8; 32],
+) -> Result<Option<Named>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select p.property_id, p.short_id, p.host_id, p.town, p.currency
+             from property_feed f join property p on p.property_id = f.property_id where f.secret_hash = $1",
+        )
+        .await?;
+    let row = client.query_opt(&statement, &[&&hash[..]]).await?;
+    row.as_ref().map(from_row).transpose()
+}
+
+/// A change of a property, or of one of its nights.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct PropertyEvent {
+    /// Rises with time.
+    pub id: i64,
+    /// When, in UTC.
+    pub at: DateTime<Utc>,
+    /// Which night; null: the property.
+    pub date: Option<NaiveDate>,
+    /// The name of the key, `operator`, or `not said`.
+    pub who: String,
+    /// `api`, `ical`, `import`, or `database`.
+    pub channel: String,
+    /// What it was, of all that is otherwise.
+    pub before: serde_json::Value,
+    /// What it is.
+    pub after: serde_json::Value,
+}
+
+/// The last changes of a property, the newest first, before the one with an id.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list_events(
+    client: &impl GenericClient,
+    id: Uuid,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<PropertyEvent>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select property_event_id, at, date, who, channel, before, after from property_event
+             where property_id = $1 and ($2::bigint is null or property_event_id < $2)
+             order by property_event_id desc limit $3",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&id, &before, &limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(PropertyEvent {
+                id: row.try_get("property_event_id")?,
+                at: row.try_get("at")?,
+                date: row.try_get("date")?,
+                who: row.try_get("who")?,
+                channel: row.try_get("channel")?,
+                before: row.try_get("before")?,
+                after: row.try_get("after")?,
+            })
+        })
         .collect()
 }

@@ -421,3 +421,62 @@ async fn what_other_channels_have_sold_is_not_sold_here() {
     assert_eq!(units(&app, 4).await, (4, 2));
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_reads_the_calendar_by_a_secret_url_until_it_is_replaced() {
+    let app = start("").await;
+    let closed = json!({"from": day(10), "to": day(12)});
+    whole(put(&app, "/closures", &closed).await).await;
+    let make = async || {
+        let sent = request(&app, Method::POST, &path("/feed"));
+        let (feed, _) = whole(sent.send().await.unwrap()).await;
+        format!("{}{}", app.public, feed["url"].as_str().unwrap())
+    };
+    // Without a key.
+    let read = async |url: &str| app.http.get(url).send().await.unwrap();
+    let first = make().await;
+    let feed = read(&first).await;
+    assert_eq!(
+        feed.headers()["content-type"],
+        "text/calendar; charset=utf-8"
+    );
+    let feed = feed.text().await.unwrap();
+    let from = day(10).format("DTSTART;VALUE=DATE:%Y%m%d").to_string();
+    assert!(feed.contains(&from), "{feed}");
+    let second = make().await;
+    problem(read(&first).await, 404).await;
+    assert_eq!(read(&second).await.status(), 200);
+    let end = request(&app, Method::DELETE, &path("/feed"));
+    assert_eq!(end.send().await.unwrap().status(), 204);
+    problem(read(&second).await, 404).await;
+    let stored = "select count(*) from property_feed where secret_hash::text like '%rf_%'";
+    assert_eq!(app.count(stored).await, 0);
+    let other = as_host(&app, Method::POST, &format!("/properties/{FLAT}/feed")).await;
+    problem(other.send().await.unwrap(), 404).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_sees_who_has_changed_what() {
+    let app = start("").await;
+    whole(patch(&app, &json!({"units": 11})).await).await;
+    let closed = json!({"from": day(10), "to": day(10)});
+    whole(put(&app, "/closures", &closed).await).await;
+    let seen = as_host(&app, Method::GET, &path("/events")).await;
+    let (seen, _) = whole(seen.send().await.unwrap()).await;
+    let events = seen["events"].as_array().unwrap();
+    assert_eq!(events[0]["date"], json!(day(10)));
+    assert_eq!(events[0]["after"], json!({"closed": true}));
+    assert_eq!(events[1]["before"], json!({"units": 12}));
+    assert_eq!(events[1]["who"], "demo");
+    // The sample's import is the beginning.
+    let first = events.last().unwrap();
+    assert_eq!(
+        (&first["who"], &first["channel"]),
+        (&json!("operator"), &json!("import"))
+    );
+    let older = format!("/events?before={}", events[0]["id"]);
+    let (older, _) = whole(get(&app, &path(&older)).await).await;
+    assert_eq!(older["events"].as_array().unwrap()[..], events[1..]);
+    app.stop().await;
+}

@@ -19,7 +19,7 @@ use crate::api::keys::{Key, Scope};
 use crate::api::problem::Problem;
 use crate::db::DbError;
 use crate::db::inventory::begin;
-use crate::db::properties::{self, set_channel_blocks};
+use crate::db::properties::{self, Named, set_channel_blocks};
 
 /// The most events of one calendar.
 const EVENTS_MAX: usize = 1_000;
@@ -71,13 +71,23 @@ pub async fn export(
 ) -> Result<HttpResponse, Problem> {
     let client = api.app.pool.get().await?;
     let property = managed(&client, &key, &id).await?;
+    file(&api, &client, &property, span.map(Query::into_inner)).await
+}
+
+/// The calendar of a property: of these nights, or of the next year.
+pub(super) async fn file(
+    api: &Api,
+    client: &deadpool_postgres::Client,
+    property: &Named,
+    span: Option<Span>,
+) -> Result<HttpResponse, Problem> {
     let today = api.app.clock.now().date_naive();
     let year = Span {
         from: today,
         to: today + Days::new(365),
     };
-    let (first, past) = span.map_or(year, Query::into_inner).bounds()?;
-    let nights = properties::list_nights(&client, property.id, first, past).await?;
+    let (first, past) = span.unwrap_or(year).bounds()?;
+    let nights = properties::list_nights(client, property.id, first, past).await?;
     let gone = nights
         .iter()
         .filter(|night| night.closed || night.available_units <= night.reserved_units);

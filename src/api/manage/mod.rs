@@ -2,6 +2,8 @@
 //! faults, in one transaction that also says who it was; numbers of versions rise by themselves.
 
 pub mod calendar;
+pub mod events;
+pub mod feed;
 pub mod ical;
 pub mod record;
 

@@ -39,6 +39,6 @@ async fn nothing_is_found_between_the_api_and_its_description() {
         "{printed}\n{}",
         String::from_utf8_lossy(&run.stderr)
     );
-    assert!(printed.contains("Selected: 20/20"), "{printed}");
+    assert!(printed.contains("Selected: 24/24"), "{printed}");
     app.stop().await;
 }
