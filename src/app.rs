@@ -38,7 +38,7 @@ use crate::ussd::Account;
 /// Callers whose language is remembered by this instance.
 const LANGUAGES_MAX: u64 = 50_000;
 /// Before this hour "tonight" may mean the night that is passing. Source: field practice, hotels count it to the day before.
-const SMALL_HOURS_END: u32 = 5;
+pub const SMALL_HOURS_END: u32 = 5;
 
 /// The service.
 pub struct App {

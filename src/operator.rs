@@ -13,6 +13,7 @@ use crate::cashier::Cashier;
 use crate::db::DbError;
 use crate::db::effect::{Cause, Turn};
 use crate::db::life::{self, Moved};
+use crate::db::nights;
 use crate::db::reservations::{self, Cancel, Cancelled, Reservation, find_any};
 use crate::session::notices;
 
@@ -148,6 +149,23 @@ async fn apply(
     };
     let moved = life::move_to(client, reservation.id, to, cause, turn, &[]).await?;
     Ok(moved == Moved::Done)
+}
+
+/// `GET /private/overbookings`: nights with more bookings than rooms, which hosts said are so. It is settled as bookings are
+/// cancelled or rooms are found.
+pub async fn overbookings(app: Data<App>) -> HttpResponse {
+    let listed = async {
+        let today = app.local_time(app.config.home()).today;
+        nights::list_overbookings(&app.pool.get().await?, today).await
+    };
+    match listed.await {
+        Ok(nights) => HttpResponse::Ok().json(nights),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "what is overbooked could not be read");
+            HttpResponse::ServiceUnavailable().body("the database does not answer\n")
+        }
+    }
 }
 
 async fn find(

@@ -22,6 +22,9 @@ pub fn private(cfg: &mut ServiceConfig) {
         .service(web::resource("/metrics").route(web::get().to(health::metrics)))
         .service(web::resource("/private/aggregators").route(web::get().to(console::aggregators)))
         .service(web::resource("/private/menus").route(web::get().to(console::menus)))
+        .service(
+            web::resource("/private/overbookings").route(web::get().to(operator::overbookings)),
+        )
         .service(web::resource("/private/bookings/{code}").route(web::get().to(operator::show)))
         .service(
             web::resource("/private/bookings/{code}/{move}").route(web::post().to(operator::act)),

@@ -51,7 +51,7 @@ pub async fn find(
     let now = api.app.clock.now();
     let ask = async {
         let client = api.app.pool.get().await?;
-        if is_locked(&client, &msisdn).await? {
+        if is_locked(&client, &msisdn, None).await? {
             return Ok(Err(locked()));
         }
         let found = match Code::parse(&code) {
@@ -59,7 +59,7 @@ pub async fn find(
             Err(_) => None,
         };
         if found.is_none() {
-            insert_wrong_code(&client, &msisdn).await?;
+            insert_wrong_code(&client, &msisdn, None).await?;
         }
         Ok::<_, DbError>(found.ok_or_else(Problem::not_found))
     };

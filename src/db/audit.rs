@@ -107,6 +107,18 @@ const RULES: &[Rule] = &[
          where s.total is distinct from r.total and $1::timestamptz is not null order by r.code limit $2",
     ),
     (
+        "overbooked nights that nobody looks after",
+        "select format('%s %s: short of %s, told of %s', p.short_id, coalesce(a.date, o.date), coalesce(a.overbooked, 0),
+                       coalesce(o.missing, 0))
+         from (select a.property_id, a.date, a.overbooked from property_availability a where a.overbooked > 0) a
+         full join (select o.property_id, o.date, o.missing from overbooking o where o.settled_at is null
+                    and o.date >= calendar_start()) o
+             on o.property_id = a.property_id and o.date = a.date
+         join property p on p.property_id = coalesce(a.property_id, o.property_id)
+         where coalesce(a.overbooked, 0) <> coalesce(o.missing, 0) and $1::timestamptz is not null
+         order by 1 limit $2",
+    ),
+    (
         "money to go back without a sum",
         "select format('%s: %s, refund %s, refunds of %s', r.code, r.status, r.refund, coalesce(f.amount, 0))
          from reservation r

@@ -1,4 +1,4 @@
-//! What hosts ask and change from a phone: who comes, which rooms are free, nights closed and opened.
+//! What hosts ask from a phone: who comes, which rooms are free, whose code it is.
 
 use std::time::Duration;
 
@@ -18,12 +18,16 @@ pub const ARRIVALS_MAX: i64 = 50;
 pub const WRONG_CODES_MAX: i64 = 5;
 /// See [`WRONG_CODES_MAX`].
 pub const WRONG_CODES_WITHIN: Duration = Duration::from_secs(60 * 60);
+/// How many wrong codes the lodges of a host see in a day before none is looked at. Source: the same row.
+pub const WRONG_CODES_PER_DAY_MAX: i64 = 50;
 
 /// Who lets rooms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// Its id.
     pub id: Uuid,
+    /// Its name.
+    pub name: String,
     /// Its number, by which it is known.
     pub msisdn: Msisdn,
     /// Of the messages to it.
@@ -42,15 +46,16 @@ pub async fn find_host(
 ) -> Result<Option<Host>, DbError> {
     let statement = client
         .prepare_cached(
-            "select h.host_id, h.language, min(p.time_zone) as time_zone
+            "select h.host_id, h.name, h.language, min(p.time_zone) as time_zone
              from host h join property p on p.host_id = h.host_id
-             where h.msisdn = $1 group by h.host_id, h.language",
+             where h.msisdn = $1 group by h.host_id, h.name, h.language",
         )
         .await?;
     let row = client.query_opt(&statement, &[&msisdn.as_str()]).await?;
     row.map(|row| {
         Ok(Host {
             id: row.try_get("host_id")?,
+            name: row.try_get("name")?,
             msisdn: msisdn.clone(),
             language: row.try_get("language")?,
             time_zone: zone(row.try_get("time_zone")?)?,
@@ -71,10 +76,10 @@ pub async fn list_due_digests(
 ) -> Result<Vec<Host>, DbError> {
     let statement = client
         .prepare_cached(
-            "select h.host_id, h.msisdn, h.language, h.time_zone
-             from (select h.host_id, h.msisdn, h.language, min(p.time_zone) as time_zone
+            "select h.host_id, h.name, h.msisdn, h.language, h.time_zone
+             from (select h.host_id, h.name, h.msisdn, h.language, min(p.time_zone) as time_zone
                    from host h join property p on p.host_id = h.host_id
-                   group by 1, 2, 3) h
+                   group by 1, 2, 3, 4) h
              where extract(hour from $1 at time zone h.time_zone)::integer >= $2
                and extract(hour from $1 at time zone h.time_zone)::integer < $3
                and not exists (select from outbox o
@@ -89,6 +94,7 @@ pub async fn list_due_digests(
         .map(|row| {
             Ok(Host {
                 id: row.try_get("host_id")?,
+                name: row.try_get("name")?,
                 msisdn: super::read_msisdn(row, "msisdn")?,
                 language: row.try_get("language")?,
                 time_zone: zone(row.try_get("time_zone")?)?,
@@ -145,27 +151,42 @@ pub async fn count_free(
     Ok(row.try_get("free")?)
 }
 
-/// Closes or opens a night of all the host's properties; rooms free before and now. Guests who have booked keep it.
+/// How many bookings of a host begin on these days, the last one included, and are not there yet.
 ///
 /// # Errors
-/// [`DbError`]; doing it again is harmless.
-pub async fn close_night(
+/// [`DbError`].
+pub async fn count_to_come(
     client: &impl GenericClient,
     host: &Host,
-    date: NaiveDate,
-    closed: bool,
-    channel: &str,
-) -> Result<(i64, i64), DbError> {
+    from: NaiveDate,
+    until: NaiveDate,
+) -> Result<i64, DbError> {
     let statement = client
         .prepare_cached(
-            "select coalesce(sum(n.before), 0) as before, coalesce(sum(n.after), 0) as after
-             from close_night($1, $2, $3, $4) n",
+            "select count(*) as to_come
+             from property p join reservation r on r.property_id = p.property_id
+             where p.host_id = $1 and r.check_in >= $2 and r.check_in <= $3 and r.status = 'confirmed'",
         )
         .await?;
     let row = client
-        .query_one(&statement, &[&host.id, &date, &closed, &channel])
+        .query_one(&statement, &[&host.id, &from, &until])
         .await?;
-    Ok((row.try_get("before")?, row.try_get("after")?))
+    Ok(row.try_get("to_come")?)
+}
+
+/// The id of a property's town.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn find_town(
+    client: &impl GenericClient,
+    property_id: Uuid,
+) -> Result<Option<String>, DbError> {
+    let statement = client
+        .prepare_cached("select town from property where property_id = $1")
+        .await?;
+    let row = client.query_opt(&statement, &[&property_id]).await?;
+    Ok(row.map(|row| row.try_get("town")).transpose()?)
 }
 
 /// The reservation with this code, if it is at one of the host's properties.
@@ -188,20 +209,36 @@ pub async fn find_guest_of(
         .transpose()
 }
 
-/// Whether this number has tried [`WRONG_CODES_MAX`] codes that fit nobody in [`WRONG_CODES_WITHIN`].
+/// Whether this number has tried [`WRONG_CODES_MAX`] codes that fit nobody in [`WRONG_CODES_WITHIN`], or the lodges of the host
+/// that it calls for have seen [`WRONG_CODES_PER_DAY_MAX`] in a day.
 ///
 /// # Errors
 /// [`DbError`].
-pub async fn is_locked(client: &impl GenericClient, msisdn: &Msisdn) -> Result<bool, DbError> {
+pub async fn is_locked(
+    client: &impl GenericClient,
+    msisdn: &Msisdn,
+    host_id: Option<Uuid>,
+) -> Result<bool, DbError> {
     let statement = client
         .prepare_cached(
-            "select count(*) >= $2 as locked from wrong_code
-             where msisdn = $1 and at > now() - make_interval(secs => $3)",
+            "select (select count(*) from wrong_code
+                     where msisdn = $1 and at > now() - make_interval(secs => $3)) >= $2
+                 or (select count(*) from wrong_code
+                     where host_id = $4 and at > now() - interval '1 day') >= $5 as locked",
         )
         .await?;
     let within = WRONG_CODES_WITHIN.as_secs_f64();
     let row = client
-        .query_one(&statement, &[&msisdn.as_str(), &WRONG_CODES_MAX, &within])
+        .query_one(
+            &statement,
+            &[
+                &msisdn.as_str(),
+                &WRONG_CODES_MAX,
+                &within,
+                &host_id,
+                &WRONG_CODES_PER_DAY_MAX,
+            ],
+        )
         .await?;
     Ok(row.try_get("locked")?)
 }
@@ -213,10 +250,13 @@ pub async fn is_locked(client: &impl GenericClient, msisdn: &Msisdn) -> Result<b
 pub async fn insert_wrong_code(
     client: &impl GenericClient,
     msisdn: &Msisdn,
+    host_id: Option<Uuid>,
 ) -> Result<(), DbError> {
     let statement = client
-        .prepare_cached("insert into wrong_code (msisdn) values ($1)")
+        .prepare_cached("insert into wrong_code (msisdn, host_id) values ($1, $2)")
         .await?;
-    client.execute(&statement, &[&msisdn.as_str()]).await?;
+    client
+        .execute(&statement, &[&msisdn.as_str(), &host_id])
+        .await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::app::App;
 use crate::db::effect::{Draft, Turn};
 use crate::db::{DbError, hosts, reminders, replies};
-use crate::session::{host, notices};
+use crate::session::{lodges, notices};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -71,7 +71,7 @@ pub async fn remind(app: &App) -> Result<(), DbError> {
         let draft = Draft {
             kind: "host_digest",
             msisdn: due.msisdn.clone(),
-            text: host::arrivals(app, &client, &due, tomorrow, language).await?,
+            text: lodges::sms::arrivals(app, &client, &due, tomorrow, language).await?,
             expires_at: tonight(now, due.time_zone),
         };
         let turn = Turn {

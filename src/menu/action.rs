@@ -59,9 +59,25 @@ pub static VARIABLES: &[(&str, &str)] = &[
     ("cancel_cost", "money"),
     ("new_total", "money"),
     ("difference", "money"),
+    ("pin", "pin"),
+    // When a code begins to count.
+    ("usable_from", "text 16"),
+    // Bound by a right PIN alone.
+    ("host", "host"),
+    ("lodge", "lodge"),
+    ("lodges", "list of lodge"),
+    ("code", "code"),
+    ("from", "date"),
+    ("until", "date"),
+    ("rooms", "count 0..999"),
+    ("amount", "money"),
+    ("change", "change"),
 ];
 
 const PRICE: &[&str] = &["new_total", "difference"];
+const NIGHTS: &[&str] = &["host", "lodge", "from", "until"];
+const ROOMS: &[&str] = &["host", "lodge", "from", "until", "rooms"];
+const AMOUNT: &[&str] = &["host", "lodge", "from", "until", "amount"];
 const STAY: &[&str] = &["place", "check_in", "nights", "guests"];
 
 /// Every action.
@@ -285,6 +301,297 @@ pub static ACTIONS: &[Action] = &[
         commits: true,
         costs: false,
         outcomes: &[outcome("noted", &[]), UNAVAILABLE],
+    },
+    Action {
+        name: "know_host",
+        needs: &[],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("pin", &[]),
+            outcome("new_pin", &[]),
+            outcome("code", &[]),
+            outcome("locked", &[]),
+            outcome("by_sms", &[]),
+            outcome("stranger", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "check_pin",
+        needs: &["pin"],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("right", &["host"]),
+            outcome("wrong", &[]),
+            outcome("locked", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "send_pin_code",
+        needs: &[],
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("sent", &[]),
+            outcome("later", &["usable_from"]),
+            outcome("have", &[]),
+            outcome("too_often", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "check_pin_code",
+        needs: &["pin"],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("right", &[]),
+            outcome("wrong", &[]),
+            outcome("locked", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "choose_pin",
+        needs: &["pin"],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("kept", &[]),
+            outcome("weak", &[]),
+            outcome("over", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "set_pin",
+        needs: &["pin"],
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("set", &["host"]),
+            outcome("differs", &[]),
+            outcome("over", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "list_arrivals",
+        needs: &["host"],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["bookings"]),
+            outcome("none", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "check_in",
+        needs: &["host", "booking"],
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("here", &["booking"]),
+            outcome("here_paid", &["booking"]),
+            outcome("gone", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "check_in_code",
+        needs: &["host", "code"],
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("here", &["booking"]),
+            outcome("here_paid", &["booking"]),
+            outcome("wrong", &[]),
+            outcome("locked", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "no_show",
+        needs: &["host", "booking"],
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("done", &[]),
+            outcome("too_soon", &[]),
+            outcome("gone", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "turn_away",
+        needs: &["host", "booking"],
+        commits: true,
+        costs: false,
+        outcomes: &[outcome("done", &[]), outcome("gone", &[]), UNAVAILABLE],
+    },
+    Action {
+        name: "list_lodges",
+        needs: &["host"],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("one", &["lodge", "from"]),
+            outcome("several", &["lodges", "from"]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "look_at_night",
+        needs: &["host", "lodge"],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("open", &["lodge"]),
+            outcome("closed", &["lodge"]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "look_at_prices",
+        needs: NIGHTS,
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "plan_closing",
+        needs: NIGHTS,
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "close_nights",
+        needs: NIGHTS,
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("done", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "plan_opening",
+        needs: NIGHTS,
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "open_nights",
+        needs: NIGHTS,
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("done", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "plan_rooms",
+        needs: ROOMS,
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["change"]),
+            outcome("too_many", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "set_rooms",
+        needs: ROOMS,
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("done", &["change"]),
+            outcome("too_many", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "plan_out_of_use",
+        needs: ROOMS,
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["change"]),
+            outcome("overbooks", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "set_out_of_use",
+        needs: ROOMS,
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("done", &["change"]),
+            outcome("overbooks", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "overbook",
+        needs: ROOMS,
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("done", &["change"]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "plan_price",
+        needs: AMOUNT,
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["change"]),
+            outcome("bad_price", &[]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "set_price",
+        needs: AMOUNT,
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("done", &["change"]),
+            outcome("bad_price", &[]),
+            outcome("bad_dates", &[]),
+            UNAVAILABLE,
+        ],
     },
 ];
 

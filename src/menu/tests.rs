@@ -32,6 +32,7 @@ use super::files;
 use super::flow::{Ask, Kind, RUNS_MAX};
 use super::input::Reader;
 use super::language::Language;
+use super::link::Called;
 use super::load::{load, load_whole};
 use super::step::{State, Step, World};
 use super::translation::Translation;
@@ -74,7 +75,7 @@ fn booking(source: &str, septets_max: usize) -> Menu {
         .collect();
     let flow = load_whole(
         source,
-        Vec::new(),
+        vec![Called::parse("host.yaml", &shipped("host.yaml")).unwrap()],
         &translations,
         &languages,
         &doors(septets_max),

@@ -200,6 +200,7 @@ pub static RECORDS: &[RecordType] = &[
         name: "evening",
         fields: &[
             ("date", Type::Date),
+            ("until", Type::Date),
             ("arrivals", Type::Count(0, 999)),
             ("before", Type::Count(0, 999)),
             ("free", Type::Count(0, 999)),
@@ -228,6 +229,54 @@ pub static RECORDS: &[RecordType] = &[
     RecordType {
         name: "way",
         fields: &[("label", Type::Text(17)), ("amount", Type::Money)],
+    },
+    RecordType {
+        name: "host",
+        fields: &[("name", Type::Text(30))],
+    },
+    // A property on one night, as its host sees it.
+    RecordType {
+        name: "lodge",
+        fields: &[
+            ("name", Type::Text(30)),
+            ("free", Type::Count(0, 999)),
+            ("sold", Type::Count(0, 999)),
+            ("out", Type::Count(0, 999)),
+        ],
+    },
+    // Nights of a lodge before and after a change.
+    RecordType {
+        name: "change",
+        fields: &[
+            ("before", Type::Count(0, 999)),
+            ("after", Type::Count(0, 999)),
+            ("short", Type::Count(0, 999)),
+            ("sold", Type::Count(0, 999)),
+            ("old_prices", Type::Text(30)),
+            ("price", Type::Money),
+        ],
+    },
+    // What a host asks for by SMS, and the number to say yes with.
+    RecordType {
+        name: "wish",
+        fields: &[
+            ("lodge", Type::Text(30)),
+            ("from", Type::Date),
+            ("until", Type::Date),
+            ("before", Type::Count(0, 999)),
+            ("after", Type::Count(0, 999)),
+            ("old_prices", Type::Text(30)),
+            ("price", Type::Money),
+            ("code", Type::Code),
+            ("guest", Type::Text(NAME_CHARS_MAX)),
+            ("check_in", Type::Date),
+            ("number", Type::Text(4)),
+        ],
+    },
+    // What only the rightful host is told.
+    RecordType {
+        name: "secret",
+        fields: &[("secret", Type::Text(6)), ("from", Type::Text(16))],
     },
     RecordType {
         name: "moment",

@@ -118,14 +118,15 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
             "ways_to_pay" => work.ways_to_pay().await,
             "pay" => work.pay().await,
             "call_back" => work.call_back().await,
-            _ => Ok(done("unavailable")),
+            other => work.for_lodges(other).await,
         }
     });
     match result.await {
         Ok(done) => Ok(done),
         // It may have been cancelled, or changed.
         Err(error)
-            if matches!(action.name, "cancel" | "change_days" | "pay")
+            if action.commits
+                && !matches!(action.name, "text_offers" | "call_back")
                 && work.may_be_done(&error) =>
         {
             Err(TurnError::Unknown(error))

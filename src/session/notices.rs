@@ -106,6 +106,37 @@ pub fn cancelled_by_lodge(app: &App, before: &Reservation) -> Vec<Draft> {
     )
 }
 
+/// What else is free for a guest whom the lodge has no room for; `None` where nothing is.
+pub fn others(app: &App, of: &Reservation, offers: &[Offer]) -> Option<Draft> {
+    let menus = app.menus.current();
+    let language = menus.menu.language(&of.language);
+    let country = app.country(&of.msisdn);
+    let head = records::booking(app, of);
+    let mut text = app.say(Message::OffersHead, language, Some(&head), country);
+    for offer in offers {
+        let line = app.say(
+            Message::OfferLine,
+            language,
+            Some(&records::offer(offer)),
+            country,
+        );
+        text = format!("{text}\n{line}");
+    }
+    (!offers.is_empty()).then(|| Draft {
+        kind: "others",
+        msisdn: of.msisdn.clone(),
+        text,
+        expires_at: app.clock.now() + TTL,
+    })
+}
+
+/// The lodge says that the guest did not come.
+pub fn no_show(app: &App, of: &Reservation) -> Vec<Draft> {
+    let menus = app.menus.current();
+    let language = menus.menu.language(&of.language);
+    to_guest(app, of, language, "no_show", Message::NoShow)
+}
+
 /// The guest has other days; the reservation is as it is with them.
 pub fn changed(app: &App, after: &Reservation, language: &Language) -> Vec<Draft> {
     let mut drafts = to_guest(app, after, language, "changed", Message::Changed);

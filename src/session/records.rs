@@ -93,7 +93,7 @@ pub fn quote(
 }
 
 /// `Thu 5 Nov 14:00`
-fn moment(moment: NaiveDateTime, language: &Language) -> String {
+pub(super) fn moment(moment: NaiveDateTime, language: &Language) -> String {
     format!(
         "{} {}",
         language.date(moment.date()),

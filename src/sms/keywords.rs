@@ -47,10 +47,20 @@ pub enum HostCommand {
     Tomorrow,
     /// `IN 4821-7736`: the guest is here. `None`: no code, or a mistyped one.
     CheckIn(Option<Code>),
-    /// `CLOSE`: sell no more rooms for tonight.
-    Close,
+    /// `CLOSE`, `CLOSE FRI SUN`: sell no more rooms for tonight, for one day or from one to the other.
+    Close(String),
     /// `OPEN`: the opposite.
-    Open,
+    Open(String),
+    /// `ROOMS 3`, `ROOMS 3 FRI`: so many rooms are free.
+    Rooms(String),
+    /// `PRICE 1500`, `PRICE 1500 FRI SUN`: what a room costs.
+    Price(String),
+    /// `NOSHOW 4821-7736`: the guest did not come.
+    NoShow(Option<Code>),
+    /// `CANCEL 4821-7736` of a guest of the host's: the lodge has no room.
+    TurnAway(Code),
+    /// `YES 4821`: do what was asked for under this number.
+    Yes(String),
 }
 
 impl Command {
@@ -68,8 +78,13 @@ impl Command {
             Command::Host(HostCommand::Today) => "today",
             Command::Host(HostCommand::Tomorrow) => "tomorrow",
             Command::Host(HostCommand::CheckIn(_)) => "check_in",
-            Command::Host(HostCommand::Close) => "close",
-            Command::Host(HostCommand::Open) => "open",
+            Command::Host(HostCommand::Close(_)) => "close",
+            Command::Host(HostCommand::Open(_)) => "open",
+            Command::Host(HostCommand::Rooms(_)) => "rooms",
+            Command::Host(HostCommand::Price(_)) => "price",
+            Command::Host(HostCommand::NoShow(_)) => "no_show",
+            Command::Host(HostCommand::TurnAway(_)) => "turn_away",
+            Command::Host(HostCommand::Yes(_)) => "yes",
             Command::Delete => "delete",
             Command::Language(_) => "language",
             Command::Unknown => "unknown",
@@ -119,14 +134,25 @@ pub fn parse(text: &str) -> Command {
         "STOP" | "ACHA" | "SIMAMA" | "ARRET" => Command::Stop,
         "START" => Command::Start,
         "IN" | "INGIA" => Command::Host(HostCommand::CheckIn(find_code(rest))),
-        "CLOSE" | "FUNGA" | "FERMER" => Command::Host(HostCommand::Close),
-        "OPEN" | "FUNGUA" | "OUVRIR" => Command::Host(HostCommand::Open),
+        "CLOSE" | "FUNGA" | "FERMER" => Command::Host(HostCommand::Close(after())),
+        "OPEN" | "FUNGUA" | "OUVRIR" => Command::Host(HostCommand::Open(after())),
+        "ROOMS" | "VYUMBA" | "CHAMBRES" => Command::Host(HostCommand::Rooms(after())),
+        "PRICE" | "BEI" | "PRIX" => Command::Host(HostCommand::Price(after())),
+        "NOSHOW" | "HAKUJA" | "ABSENT" => Command::Host(HostCommand::NoShow(find_code(rest))),
+        "YES" | "NDIYO" | "OUI" if is_yes_number(&after()) => {
+            Command::Host(HostCommand::Yes(after()))
+        }
         "DELETE" | "EFFACER" => Command::Delete,
         "LANG" | "LANGUAGE" | "LUGHA" | "LANGUE" | "OLULIMI" | "URURIMI" | "HARSHE" | "EDE" => {
             Command::Language(after())
         }
         _ => Command::Unknown,
     }
+}
+
+/// Without its number it answers a screen.
+fn is_yes_number(after: &str) -> bool {
+    after.len() == 4 && after.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The code among what follows the keyword: all of it, or else what stands between the words (`my room 4821 7736, sorry`).
@@ -160,8 +186,20 @@ mod tests {
         for (text, command) in [
             ("CODE", Command::Code),
             ("IN", Command::Host(HostCommand::CheckIn(None))),
-            ("funga leo", Command::Host(HostCommand::Close)),
-            ("OPEN.", Command::Host(HostCommand::Open)),
+            ("funga leo", Command::Host(HostCommand::Close("leo".into()))),
+            ("OPEN.", Command::Host(HostCommand::Open(String::new()))),
+            (
+                "Rooms 3 fri",
+                Command::Host(HostCommand::Rooms("3 fri".into())),
+            ),
+            (
+                "BEI 1,500",
+                Command::Host(HostCommand::Price("1,500".into())),
+            ),
+            ("noshow 1", Command::Host(HostCommand::NoShow(None))),
+            ("Yes 0417", Command::Host(HostCommand::Yes("0417".into()))),
+            ("Yes", Command::Unknown),
+            ("yes 1", Command::Unknown),
             ("code", Command::Code),
             ("  Code please", Command::Code),
             ("help", Command::Help),
@@ -226,7 +264,7 @@ mod tests {
             ("Leo", Some(HostCommand::Today)),
             ("tomorrow?", Some(HostCommand::Tomorrow)),
             ("gobe", Some(HostCommand::Tomorrow)),
-            ("CLOSE", Some(HostCommand::Close)),
+            ("CLOSE", Some(HostCommand::Close(String::new()))),
             ("LEO Nakuru", None),
             ("CODE", None),
         ] {

@@ -41,6 +41,7 @@ mod hosts;
 mod instances;
 mod lifecycle;
 mod live_menus;
+mod lodges;
 mod menu_dial;
 mod menu_fall_back;
 mod menu_secrets;

@@ -397,12 +397,12 @@ impl<'a> Judge<'a> {
     async fn by_code(&self, of: &OfCode) -> Result<Reservation, Undone> {
         let find = async {
             let client = self.app.pool.get().await?;
-            if is_locked(&client, &of.msisdn).await? {
+            if is_locked(&client, &of.msisdn, None).await? {
                 return Ok(None);
             }
             let found = find_by_code(&client, &of.code, &of.msisdn).await?;
             if found.is_none() {
-                insert_wrong_code(&client, &of.msisdn).await?;
+                insert_wrong_code(&client, &of.msisdn, None).await?;
             }
             Ok(Some(found))
         };

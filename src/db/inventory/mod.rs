@@ -261,6 +261,7 @@ struct Sold {
     reserved_units: i32,
     available_units: i32,
     out_of_service: i32,
+    overbooked: i32,
     own_units: bool,
 }
 
@@ -273,7 +274,8 @@ async fn lock_nights(
 ) -> Result<Vec<Sold>, DbError> {
     let rows = transaction
         .query(
-            "select p.short_id, a.date, a.reserved_units, a.available_units, a.out_of_service, a.own_units
+            "select p.short_id, a.date, a.reserved_units, a.available_units, a.out_of_service, a.overbooked,
+                    a.own_units
              from property p
              left join jsonb_to_recordset($1) as n (short_id text, units integer, price_base integer)
                     on n.short_id = p.short_id
@@ -294,6 +296,7 @@ async fn lock_nights(
             reserved_units: row.get("reserved_units"),
             available_units: row.get("available_units"),
             out_of_service: row.get("out_of_service"),
+            overbooked: row.get("overbooked"),
             own_units: row.get("own_units"),
         })
         .collect())
@@ -318,7 +321,7 @@ fn check_sold(
         let units = own
             .and_then(|own| own.available_units)
             .or(property.map(|property| property.units))
-            .unwrap_or(night.available_units + night.out_of_service);
+            .unwrap_or(night.available_units + night.out_of_service - night.overbooked);
         let broken = own.and_then(|own| own.out_of_service);
         let left = units - broken.unwrap_or(night.out_of_service);
         if left >= night.reserved_units {
@@ -446,8 +449,7 @@ async fn write_nights(
         transaction
             .execute(
                 "update property_availability a
-                 set available_units = greatest(0, coalesce(o.available_units, a.available_units + a.out_of_service)
-                                                   - coalesce(o.out_of_service, a.out_of_service)),
+                 set available_units = greatest(a.reserved_units, r.rooms), overbooked = greatest(0, a.reserved_units - r.rooms),
                      out_of_service = coalesce(o.out_of_service, a.out_of_service),
                      closed = coalesce(o.closed, a.closed), min_stay = coalesce(o.min_stay, a.min_stay),
                      max_stay = coalesce(o.max_stay, a.max_stay),
@@ -461,6 +463,10 @@ async fn write_nights(
                      price_base integer, surge numeric(3, 2), out_of_service integer, closed boolean,
                      min_stay smallint, max_stay smallint, closed_to_arrival boolean, closed_to_departure boolean)
                  join property p on p.short_id = o.short_id
+                 join property_availability b on b.property_id = p.property_id and b.date = o.date
+                 cross join lateral (
+                     select coalesce(o.available_units, b.available_units + b.out_of_service - b.overbooked)
+                            - coalesce(o.out_of_service, b.out_of_service) as rooms) r
                  where a.property_id = p.property_id and a.date = o.date",
                 &[&rows_of(overrides.values())?],
             )

@@ -60,7 +60,7 @@ fn the_values_of_the_readme_are_those_of_the_code() {
     let mut table = "| record | fields |\n| --- | --- |\n".to_owned();
     for record in RECORDS
         .iter()
-        .filter(|record| !["moment", "evening"].contains(&record.name))
+        .filter(|record| !["moment", "evening", "wish", "secret"].contains(&record.name))
     {
         let fields = record.fields.iter();
         let fields: Vec<_> = fields

@@ -16,7 +16,7 @@ const OPTION_SEPTETS_MAX: usize = 40;
 /// Written in capitals: what is read out or typed as it stands.
 const CAPITALS: &[&str] = &[
     "BOOKED", "CHANGED", "OPEN", "CLOSE", "IN", "CODE", "PAID", "PIN", "SMS", "CANCEL", "GHAIRI",
-    "STOP", "ACHA", "START", "BOOK", "WEKA", "LANG",
+    "STOP", "ACHA", "START", "BOOK", "WEKA", "LANG", "TODAY", "ROOMS", "PRICE", "NOSHOW", "YES",
 ];
 /// Digits say it shorter, and in every language.
 const NUMBER_WORDS: &[&str] = &[
@@ -74,9 +74,14 @@ fn messages() -> Vec<Text> {
     file.messages.0.into_iter().map(named).collect()
 }
 
+/// What hosts see: nothing there is paid.
+fn host_flow() -> FlowFile {
+    serde_saphyr::from_str(&shipped("host.yaml")).unwrap()
+}
+
 fn screens() -> Vec<Text> {
     let mut texts = Vec::new();
-    for (name, screen) in flow().screens.0 {
+    for (name, screen) in flow().screens.0.into_iter().chain(host_flow().screens.0) {
         let parts = [screen.say, screen.item, screen.end];
         texts.extend(
             parts

@@ -5,11 +5,13 @@ use crate::booking::code::Code;
 use crate::booking::reservation::Status;
 use crate::db::DbError;
 use crate::db::effect::Cause;
+use crate::db::hosts;
 use crate::db::payments::attempts;
 use crate::db::reservations::{self, Cancel, Cancelled, Reservation};
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
 use crate::session::{notices, records};
+use crate::sms::keywords::HostCommand;
 
 /// The most bookings told of in answer to one message.
 const BOOKINGS_MAX: usize = 3;
@@ -80,6 +82,13 @@ impl Answer<'_> {
             None => None,
         };
         let Some(reservation) = found else {
+            // A host cancels a guest's with the same word.
+            let host = hosts::find_host(self.client, &self.of.sms.msisdn).await?;
+            if let (Some(host), Some(code)) = (host, code) {
+                return self
+                    .serve(&host, &HostCommand::TurnAway(code.clone()))
+                    .await;
+            }
             return self
                 .say("cancel_unknown", Message::CancelUnknown, None)
                 .await;

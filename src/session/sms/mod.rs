@@ -23,7 +23,7 @@ use crate::menu::Menus;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
-use crate::session::host;
+use crate::session::lodges;
 use crate::sms::InboundSms;
 use crate::sms::keywords::{self, Command, HostCommand};
 
@@ -277,8 +277,14 @@ impl Answer<'_> {
             app, menus, turn, ..
         } = self.of;
         let language = menus.menu.language(&host.language);
-        let text = host::answer(app, self.client, host, asked, turn, language).await?;
-        self.send("host", text, 0).await
+        let of_host = lodges::sms::Asked {
+            app,
+            client: self.client,
+            host,
+            turn,
+            language,
+        };
+        self.send("host", of_host.answer(asked).await?, 0).await
     }
 
     async fn say(
