@@ -24,6 +24,8 @@
 //! - [`smpp`]: the connection to an operator's SMSC, which carries both.
 //! - [`menu`]: the flow language of `menus/`, its proof, its steps and its pages. No I/O after loading.
 //! - [`booking`]: money, stays, codes, the life of a reservation. No I/O.
+//! - [`payment`]: wire formats of mobile money, one file each. [`cashier`]: where money meets reservations: prompts,
+//!   callbacks, the ledger, refunds and what is said of them.
 //! - [`session`]: where they meet: turns, actions, the store (Redis, or memory while it is away), live menus, inbound SMS.
 //! - [`breaker`]: when a store is not asked any more, and when again. [`spool`]: what is reported meanwhile.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
