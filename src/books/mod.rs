@@ -24,7 +24,7 @@ use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::guests::{Caller, Guest, Remembered};
 use crate::db::life::Moved;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
-use crate::db::payments::attempts::{Ask, Asked, Ways};
+use crate::db::payments::attempts::{Ask, Asked, News, Ways};
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
@@ -98,6 +98,8 @@ questions! {
     find_by_code(code: &Code, msisdn: &Msisdn) -> Option<Reservation>;
     /// [`crate::db::reservations::find_by_dialogue`]
     find_by_dialogue(door: &str, session: &str) -> Option<(Reservation, i32)>;
+    /// [`crate::db::payments::attempts::find_news`]
+    find_payment_news(msisdn: &Msisdn, age_max: Duration, waiting_max: Duration) -> Option<News>;
     /// [`crate::db::payments::attempts::find_ways`]
     find_ways(reservation: &Reservation) -> Option<Ways>;
     /// [`crate::db::payments::attempts::ask`]

@@ -148,6 +148,15 @@ impl PostgresBooks {
         reservations::find_by_code(&self.patient().await?, code, msisdn).await
     }
 
+    pub(super) async fn find_payment_news(
+        &self,
+        msisdn: &Msisdn,
+        age_max: Duration,
+        waiting_max: Duration,
+    ) -> Result<Option<attempts::News>, DbError> {
+        attempts::find_news(&self.brief().await?, msisdn, age_max, waiting_max).await
+    }
+
     pub(super) async fn find_ways(
         &self,
         reservation: &Reservation,

@@ -6,13 +6,14 @@ use crate::booking::code::Code;
 use crate::crash_point;
 use crate::db::DbError;
 use crate::db::payments::callbacks::{self, Kept};
-use crate::db::payments::settle::{Arrival, Purpose, Settled, find_payable};
+use crate::db::payments::settle::{Arrival, Purpose, Settled, find_payable, name_by_callback};
 use crate::db::payments::{attempts, refunds};
 use crate::payment::{
     self, BadCallback, Callback, Door, Fate, Notice, Received, Refunding, Rejection,
 };
 use crate::sms::Account;
 use crate::ussd::Inbound;
+use uuid::Uuid;
 
 /// A callback that has proven where it comes from.
 pub struct Posted<'a> {
@@ -82,7 +83,14 @@ impl Cashier {
     pub async fn apply_callbacks(&self) -> Result<usize, DbError> {
         let waiting = callbacks::list_waiting(&self.app.pool.get().await?, BATCH_MAX).await?;
         for kept in &waiting {
-            let outcome = self.apply(kept).await?;
+            let outcome = match self.apply(kept).await {
+                // Those behind it do not wait for it.
+                Err(DbError::Refused(error)) => {
+                    tracing::error!(callback = kept.callback_id, %error, "a payment callback was refused");
+                    "refused"
+                }
+                outcome => outcome?,
+            };
             crash_point!("callback:applied");
             metrics::counter!("payment_callbacks_total", "provider" => kept.provider.clone(), "outcome" => outcome)
                 .increment(1);
@@ -110,7 +118,7 @@ impl Cashier {
             Notice::Refund {
                 provider_id,
                 outcome,
-            } => self.refunded(&provider_id, outcome).await,
+            } => self.refunded(kept, &provider_id, outcome).await,
         }
     }
 
@@ -124,22 +132,18 @@ impl Cashier {
             Fate::Paid(paid) => Some(paid),
             _ => None,
         };
-        let heard = attempts::hear(
-            &self.app.pool.get().await?,
-            &kept.provider,
-            &kept.secret,
-            provider_id,
-            paid,
-        )
-        .await?;
-        if heard.is_none() {
+        let client = self.app.pool.get().await?;
+        let heard =
+            attempts::hear(&client, &kept.provider, &kept.secret, provider_id, paid).await?;
+        let Some(attempt) = heard else {
             tracing::error!(
                 provider = kept.provider,
                 callback = kept.callback_id,
                 "a payment callback fits no prompt of ours"
             );
             return Ok("no_attempt");
-        }
+        };
+        name_by_callback(&client, attempt).await?;
         Ok("heard")
     }
 
@@ -182,11 +186,13 @@ impl Cashier {
 
     async fn refunded(
         &self,
+        kept: &Kept,
         provider_id: &str,
         outcome: Refunding,
     ) -> Result<&'static str, DbError> {
         let client = self.app.pool.get().await?;
-        let Some(refund) = refunds::find_by_provider_id(&client, provider_id).await? else {
+        let own = Uuid::parse_str(&kept.secret).ok();
+        let Some(refund) = refunds::find_heard(&client, own, provider_id).await? else {
             tracing::error!("the result of a refund fits none of ours");
             return Ok("no_refund");
         };

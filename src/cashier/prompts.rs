@@ -10,7 +10,7 @@ use crate::booking::money::Money;
 use crate::crash_point;
 use crate::db::DbError;
 use crate::db::payments::attempts::{self, Claimed, Next, Stage};
-use crate::db::payments::settle::{Arrival, Purpose};
+use crate::db::payments::settle::{Arrival, Purpose, name_by_callback};
 use crate::db::replies;
 use crate::payment::{Asked, Door, Failure, Fate, Prompt, Prompted, sandbox};
 
@@ -167,6 +167,9 @@ impl Cashier {
                     cause: TOLD,
                 };
                 self.settle(&arrival).await?;
+                // It may have come while the provider was asked.
+                let client = self.app.pool.get().await?;
+                name_by_callback(&client, claimed.attempt_id).await?;
                 None
             }
             Fate::Failed(failure) if failure.may_still_pay() && claimed.age < DOUBT_MAX => {

@@ -44,12 +44,21 @@ impl Cashier {
         Ok(due.len())
     }
 
-    /// Tells guests of money that went back, by whomever; how much that was.
+    /// Tells guests of money that is to go back because their hold ran out, and of money that went back, by whomever; how
+    /// much that was.
     ///
     /// # Errors
     /// [`DbError`]; the rest waits for the next round.
     pub async fn tell_refunds(&self) -> Result<usize, DbError> {
         let client = self.app.pool.get().await?;
+        let due = refunds::list_due_untold(&client, BATCH_MAX).await?;
+        for refund_id in &due {
+            if let Some((turn, draft)) = self.refund_due_told(&client, *refund_id).await? {
+                replies::insert_reply(&client, &turn, &draft).await?;
+                self.app.outbox.notify_one();
+            }
+            refunds::due_told(&client, *refund_id).await?;
+        }
         let untold = refunds::list_untold(&client, BATCH_MAX).await?;
         for refund_id in &untold {
             if let Some((turn, draft)) = self.refund_told(&client, *refund_id).await? {
@@ -59,20 +68,20 @@ impl Cashier {
             crash_point!("refund:told");
             refunds::told(&client, *refund_id).await?;
         }
-        Ok(untold.len())
+        Ok(due.len() + untold.len())
     }
 
     async fn send_refund(&self, claimed: &Claimed) -> Refunding {
         let refused = |reason: &str| Refunding::Refused {
             reason: reason.to_owned(),
         };
+        if claimed.provider == sandbox::NAME {
+            return Refunding::Done { receipt: None };
+        }
         if claimed.doubtful {
             return Refunding::Unknown {
                 reason: "the process ended".to_owned(),
             };
-        }
-        if claimed.provider == sandbox::NAME {
-            return Refunding::Done { receipt: None };
         }
         let Some(receipt) = claimed.receipt.as_deref() else {
             return refused("no_receipt");
@@ -83,11 +92,17 @@ impl Cashier {
         if !line.provider().can_refund(line.account()) {
             return refused("by_hand");
         }
-        let url = |door| self.url(&claimed.provider, door, "").unwrap_or_default();
+        // Its result may come before the answer that tells the provider's id is stored.
+        let secret = claimed.refund_id.simple().to_string();
+        let url = |door| {
+            self.url(&claimed.provider, door, &secret)
+                .unwrap_or_default()
+        };
         line.refund(&Refund {
             key: claimed.refund_id,
             receipt,
             amount: claimed.amount,
+            paid: claimed.paid,
             result_url: &url(Door::Refund),
             late_url: &url(Door::RefundLate),
         })

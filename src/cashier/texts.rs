@@ -133,7 +133,7 @@ impl Cashier {
         client: &impl GenericClient,
         refund_id: Uuid,
     ) -> Result<Option<(Turn, Draft)>, DbError> {
-        let Some((reservation, amount, receipt)) = refunds::find_done(client, refund_id).await?
+        let Some((reservation, amount, receipt)) = refunds::find_payee(client, refund_id).await?
         else {
             return Ok(None);
         };
@@ -153,6 +153,33 @@ impl Cashier {
             self.app.clock.now() + MONEY_TTL,
         );
         Ok(Some((turn("refund", refund_id), draft)))
+    }
+
+    /// That what was paid of a hold that ran out goes back; as [`Cashier::refund_told`].
+    pub(super) async fn refund_due_told(
+        &self,
+        client: &impl GenericClient,
+        refund_id: Uuid,
+    ) -> Result<Option<(Turn, Draft)>, DbError> {
+        let Some((reservation, amount, _)) = refunds::find_payee(client, refund_id).await? else {
+            return Ok(None);
+        };
+        let sums = Sums {
+            amount,
+            left: 0,
+            over: 0,
+            receipt: "",
+        };
+        let draft = self.draft(
+            "refund_due",
+            Message::PartBack,
+            &reservation.msisdn,
+            &reservation.language,
+            &reservation,
+            &sums,
+            self.app.clock.now() + MONEY_TTL,
+        );
+        Ok(Some((turn("refund_due", refund_id), draft)))
     }
 
     /// To whoever made the reservation, and to the guest of a friend.

@@ -38,6 +38,8 @@ pub struct Caller {
     pub guest: Option<Guest>,
     /// The dialogue that broke off within [`DRAFT_AGE_MAX`].
     pub draft: Option<Value>,
+    /// Whether this phone was asked to pay a short while ago.
+    pub pays: bool,
 }
 
 /// What is remembered of `msisdn`; `None` for a new number.
@@ -69,7 +71,8 @@ pub async fn find_callers(
     // Laterals with a limit: one look into each index a caller, whatever the planner thinks of sizes.
     let statement = client
         .prepare_cached(
-            "select g.msisdn, g.language, g.name, g.recent_places, g.opted_out_at, d.draft
+            "select g.msisdn, g.language, g.name, g.recent_places, g.opted_out_at, d.draft,
+                    coalesce(g.pays_until > now(), false) as pays
              from unnest($1::text[]) with ordinality as caller (msisdn, place)
              left join lateral (select * from guest where guest.msisdn = caller.msisdn limit 1) g on true
              left join lateral (select draft.draft from draft where draft.msisdn = caller.msisdn
@@ -86,6 +89,7 @@ pub async fn find_callers(
         Ok(Caller {
             guest: known.map(|_| from_row(row)).transpose()?,
             draft: row.try_get("draft")?,
+            pays: row.try_get("pays")?,
         })
     };
     rows.iter().map(caller).collect()

@@ -256,6 +256,10 @@ impl Provider for AirtelMoney {
         account: &Account,
         refund: &Refund<'_>,
     ) -> Result<Request, Misconfigured> {
+        // It sends back all of a payment, whatever was meant.
+        if refund.amount != refund.paid {
+            return Err(Misconfigured("part of a payment"));
+        }
         let body = json!({ "transaction": { "airtel_money_id": refund.receipt } });
         let request = Request::json(
             format!("{}/standard/v2/payments/refund", url(account)),

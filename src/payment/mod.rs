@@ -326,6 +326,8 @@ pub struct Refund<'a> {
     pub receipt: &'a str,
     /// How much: whole units of the currency.
     pub amount: Money,
+    /// How much that payment was.
+    pub paid: Money,
     /// Where its result is to be posted.
     pub result_url: &'a str,
     /// Where it is to be posted that the result is late.

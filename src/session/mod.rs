@@ -13,6 +13,7 @@ pub mod menus;
 pub mod notices;
 mod paying;
 pub mod records;
+mod redial;
 mod resume;
 pub mod search;
 pub mod sms;

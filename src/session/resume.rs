@@ -30,17 +30,26 @@ impl Session {
         let caller = self.caller().await?;
         let chosen = chosen(&caller);
         let language = |menu: &Menu| self.language(chosen.as_deref(), menu);
+        let pays = caller.pays;
         let resume = kept(caller);
         if input.is_empty() {
+            let news = if pays {
+                let menu = current.menu();
+                self.payment_news(menu.language(&language(menu))).await
+            } else {
+                None
+            };
             let ahead = resume.filter(|resume| !resume.over && self.is_ahead(&resume.state));
             // Who is offered to go on goes on in the menus of then.
             if let Some(resume) = ahead
                 && let Some(menus) = self.find_menus(&resume.menus).await?
-                && let Some(offered) = menus.menu.offer(resume.state, &language(&menus.menu))
+                && let Some(mut offered) = menus.menu.offer(resume.state, &language(&menus.menu))
             {
+                offered.notice = news;
                 return Ok((offered, self.spoken(menus, self.service_code())));
             }
-            let state = current.menu().begin(&language(current.menu()));
+            let mut state = current.menu().begin(&language(current.menu()));
+            state.notice = news;
             return Ok((state, current));
         }
         if begun.is_empty() && self.is_past().await {

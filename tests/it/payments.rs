@@ -292,6 +292,26 @@ async fn a_callback_before_the_answer_to_its_push_is_matched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_that_is_told_after_the_answer_keeps_a_second_payment_apart() {
+    let (till, fake) = Till::open().await;
+    let reservation = till.hold(1).await;
+    till.ask(&reservation).await;
+    till.until_attempt(&reservation, "pending").await;
+    till.pass(&reservation, "status = 'pending'").await;
+    till.until(&reservation, Status::Confirmed).await;
+    let (id, push) = fake.pushed();
+    till.post(&till.result_url(&fake), &success(&id, &push, "FIRST1"))
+        .await;
+    till.until_applied(1).await;
+    let again = by_hand("AGAIN1", reservation.code.digits(), "9000");
+    till.post(&till.url("confirmation"), &again).await;
+    till.until_applied(2).await;
+    assert_eq!(till.app.count("select count(*) from payment").await, 2);
+    assert_eq!(till.app.count("select count(*) from refund").await, 1);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forged_success_changes_nothing() {
     let (till, fake) = Till::open().await;
     fake.says(|script| {
@@ -614,6 +634,12 @@ async fn a_guest_pays_a_part_by_phone_and_may_pay_on_arrival_where_the_lodge_say
         text.starts_with(&format!("BOOKED {code}.")) && text.contains("Paid KES 1,800 (SBX"),
         "{text}"
     );
+
+    // Whoever dials again reads first how it stands.
+    let shown = app.call(&session_id(), caller, "").await;
+    let wanted =
+        format!("CON Paid KES 1,800, code {code}\nReserveFlow: a room tonight\n1 Book a room\n");
+    assert!(shown.starts_with(&wanted), "{shown}");
 
     let arriving = hold(2).await;
     let caller = arriving.msisdn.as_str();

@@ -28,6 +28,7 @@ impl Callers {
             draft: draft
                 .filter(|(_, saved_at)| *saved_at > before(now, DRAFT_AGE_MAX))
                 .map(|(draft, _)| draft.clone()),
+            pays: false,
         }
     }
 

@@ -31,7 +31,7 @@ use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::guests::{Caller, Guest, Remembered};
 use crate::db::life::Moved;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
-use crate::db::payments::attempts::{Ask, Asked, Ways};
+use crate::db::payments::attempts::{Ask, Asked, News, Ways};
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Reserved};
@@ -131,8 +131,11 @@ impl MemoryBooks {
     }
 
     pub(super) async fn find_caller(&self, msisdn: &Msisdn) -> Result<Caller, DbError> {
-        self.ask(|ledger, now| ledger.callers.find(msisdn, now))
-            .await
+        self.ask(|ledger, now| Caller {
+            pays: ledger.was_asked_to_pay(msisdn, now),
+            ..ledger.callers.find(msisdn, now)
+        })
+        .await
     }
 
     pub(super) async fn find_guest(&self, msisdn: &Msisdn) -> Result<Option<Guest>, DbError> {
@@ -233,6 +236,16 @@ impl MemoryBooks {
         session: &str,
     ) -> Result<Option<(Reservation, i32)>, DbError> {
         self.ask(|ledger, _| ledger.find_by_dialogue(door, session))
+            .await
+    }
+
+    pub(super) async fn find_payment_news(
+        &self,
+        msisdn: &Msisdn,
+        age_max: Duration,
+        waiting_max: Duration,
+    ) -> Result<Option<News>, DbError> {
+        self.ask(|ledger, now| ledger.find_payment_news(msisdn, age_max, waiting_max, now))
             .await
     }
 

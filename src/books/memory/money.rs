@@ -12,11 +12,16 @@ use crate::booking::offer::Pay;
 use crate::booking::reservation::Status;
 use crate::db::effect::{Draft, Turn};
 use crate::db::life::Moved;
-use crate::db::payments::attempts::{ATTEMPTS_MAX, Ask, Asked, HOLD_WHILE_PAYING, Part, Ways};
+use crate::db::payments::attempts::{
+    ATTEMPTS_MAX, Ask, Asked, HOLD_WHILE_PAYING, News, Part, Stand, Ways,
+};
 use crate::db::payments::settle::Settled;
+use crate::phone::Msisdn;
 
 /// A hold is not ended under a prompt that is younger.
 const PROMPT_LIVES: Duration = Duration::from_secs(15 * 60);
+/// How long a phone that was asked to pay is known as one.
+const PAYS: Duration = Duration::from_secs(24 * 3600);
 
 /// One prompt.
 #[derive(Debug, Clone)]
@@ -24,6 +29,7 @@ const PROMPT_LIVES: Duration = Duration::from_secs(15 * 60);
 pub struct Attempt {
     pub id: Uuid,
     pub reservation_id: Uuid,
+    pub msisdn: Msisdn,
     pub amount: Money,
     pub turn: String,
     pub status: AttemptStatus,
@@ -51,6 +57,39 @@ impl Ledger {
     /// Whether a prompt under way may still bring money for it.
     pub(super) fn awaits_money(&self, id: Uuid, now: DateTime<Utc>) -> bool {
         self.has_open_attempt(id, Some(before(now, PROMPT_LIVES)))
+    }
+
+    pub(super) fn was_asked_to_pay(&self, msisdn: &Msisdn, now: DateTime<Utc>) -> bool {
+        let since = before(now, PAYS);
+        let mut asked = self.attempts.iter();
+        asked.any(|attempt| attempt.msisdn == *msisdn && attempt.created_at > since)
+    }
+
+    pub(super) fn find_payment_news(
+        &self,
+        msisdn: &Msisdn,
+        age_max: Duration,
+        waiting_max: Duration,
+        now: DateTime<Utc>,
+    ) -> Option<News> {
+        let since = before(now, age_max);
+        let mut latest_first = self.attempts.iter().rev();
+        let attempt = latest_first.find(|attempt| {
+            attempt.msisdn == *msisdn
+                && (attempt.status == AttemptStatus::Open || attempt.created_at > since)
+        })?;
+        Some(News {
+            reservation: self.shown(self.place(attempt.reservation_id)?),
+            amount: attempt.amount,
+            stand: match attempt.status {
+                AttemptStatus::Paid => Stand::Paid,
+                AttemptStatus::Failed => Stand::Failed,
+                AttemptStatus::Open if attempt.created_at > before(now, waiting_max) => {
+                    Stand::Waiting
+                }
+                AttemptStatus::Open => Stand::Checking,
+            },
+        })
     }
 
     fn deposit(&self, at: usize) -> i64 {
@@ -132,6 +171,7 @@ impl Ledger {
         self.attempts.push(Attempt {
             id: Uuid::from_u128(1 + self.attempts.len() as u128),
             reservation_id: ask.reservation_id,
+            msisdn: ask.msisdn.clone(),
             amount,
             turn: key,
             status: AttemptStatus::Open,

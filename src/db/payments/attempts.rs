@@ -424,6 +424,75 @@ pub async fn find_last(
     .transpose()
 }
 
+/// How the last prompt on a phone stands.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// For what.
+    pub reservation: Reservation,
+    /// How much it asked for.
+    pub amount: Money,
+    /// Where it stands.
+    pub stand: Stand,
+}
+
+/// Where a prompt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand {
+    /// The phone asks, or is about to.
+    Waiting,
+    /// Nobody has heard for a while.
+    Checking,
+    /// The money has come.
+    Paid,
+    /// It brought no money.
+    Failed,
+}
+
+/// The last prompt on a phone, while it is open or was asked for within `age_max`; it is waited for within `waiting_max`.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn find_news(
+    client: &impl GenericClient,
+    msisdn: &Msisdn,
+    age_max: Duration,
+    waiting_max: Duration,
+) -> Result<Option<News>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select a.amount as asked_for, case when a.status in ('paid', 'failed') then a.status
+                        when a.created_at > now() - make_interval(secs => $3) then 'waiting' else 'checking' end as stand,
+                    v.*
+             from payment_attempt a join reservation_shown v on v.reservation_id = a.reservation_id
+             where a.msisdn = $1 and (a.status in ('due', 'prompting', 'pending')
+                                      or a.created_at > now() - make_interval(secs => $2))
+             order by a.created_at desc limit 1",
+        )
+        .await?;
+    let ages = (age_max.as_secs_f64(), waiting_max.as_secs_f64());
+    let row = client
+        .query_opt(&statement, &[&msisdn.as_str(), &ages.0, &ages.1])
+        .await?;
+    row.map(|row| {
+        let reservation = reservations::from_row(&row)?;
+        Ok(News {
+            amount: Money {
+                minor: row.try_get("asked_for")?,
+                currency: reservation.total.currency,
+            },
+            stand: match row.try_get("stand")? {
+                "waiting" => Stand::Waiting,
+                "checking" => Stand::Checking,
+                "paid" => Stand::Paid,
+                "failed" => Stand::Failed,
+                _ => return Err(unknown("stand")),
+            },
+            reservation,
+        })
+    })
+    .transpose()
+}
+
 /// What can be done about paying for a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ways {

@@ -157,6 +157,8 @@ pub struct Claimed {
     pub receipt: Option<String>,
     /// How much.
     pub amount: Money,
+    /// How much that payment was.
+    pub paid: Money,
     /// Whether an earlier process may have sent it: then only a person may try again.
     pub doubtful: bool,
 }
@@ -178,7 +180,7 @@ pub async fn claim_due(
              update refund f set status = 'sending', due_at = now() + make_interval(secs => $2),
                  lease_token = f.lease_token + 1
              from due, payment p where f.refund_id = due.refund_id and p.payment_id = f.payment_id
-             returning f.refund_id, f.lease_token, p.provider, p.receipt, f.amount, f.currency,
+             returning f.refund_id, f.lease_token, p.provider, p.receipt, f.amount, p.amount as paid, f.currency,
                  due.before = 'sending' as doubtful",
         )
         .await?;
@@ -194,6 +196,10 @@ pub async fn claim_due(
                 receipt: row.try_get("receipt")?,
                 amount: Money {
                     minor: row.try_get("amount")?,
+                    currency: read_currency(row)?,
+                },
+                paid: Money {
+                    minor: row.try_get("paid")?,
                     currency: read_currency(row)?,
                 },
                 doubtful: row.try_get("doubtful")?,
@@ -245,33 +251,36 @@ pub async fn complete(
     Ok(written == 1)
 }
 
-/// The refund that a provider names by its own id.
+/// The refund that a provider tells of: by our id, else by its own.
 ///
 /// # Errors
 /// [`DbError`]
-pub async fn find_by_provider_id(
+pub async fn find_heard(
     client: &impl GenericClient,
+    own: Option<Uuid>,
     provider_id: &str,
 ) -> Result<Option<Uuid>, DbError> {
     let statement = client
-        .prepare_cached("select refund_id from refund where provider_id = $1")
+        .prepare_cached(
+            "select refund_id from refund where refund_id = $1 or $1 is null and provider_id = $2",
+        )
         .await?;
-    let row = client.query_opt(&statement, &[&provider_id]).await?;
+    let row = client.query_opt(&statement, &[&own, &provider_id]).await?;
     Ok(row.map(|row| row.try_get("refund_id")).transpose()?)
 }
 
-/// A refund that is done, with its reservation, amount and receipt; `None` where it belongs to no reservation.
+/// A refund with its reservation, amount and receipt; `None` where it belongs to no reservation.
 ///
 /// # Errors
 /// [`DbError`]
-pub async fn find_done(
+pub async fn find_payee(
     client: &impl GenericClient,
     refund_id: Uuid,
 ) -> Result<Option<(Reservation, Money, Option<String>)>, DbError> {
     let statement = client
         .prepare_cached(
             "select v.*, f.amount, f.receipt from refund f join reservation_shown v on v.reservation_id = f.reservation_id
-             where f.refund_id = $1 and f.status = 'done'",
+             where f.refund_id = $1",
         )
         .await?;
     let row = client.query_opt(&statement, &[&refund_id]).await?;
@@ -311,6 +320,41 @@ pub async fn list_untold(client: &impl GenericClient, limit: i64) -> Result<Vec<
 pub async fn told(client: &impl GenericClient, refund_id: Uuid) -> Result<(), DbError> {
     let statement = client
         .prepare_cached("update refund set told_at = now() where refund_id = $1")
+        .await?;
+    client.execute(&statement, &[&refund_id]).await?;
+    Ok(())
+}
+
+/// Refunds of what was paid of holds that ran out, of which nobody was told, the oldest first: at most `limit`. Of all
+/// others the message that tells what happened tells too.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn list_due_untold(
+    client: &impl GenericClient,
+    limit: i64,
+) -> Result<Vec<Uuid>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select refund_id from refund where due_told_at is null and why = 'the hold ran out'
+             order by created_at limit $1",
+        )
+        .await?;
+    client
+        .query(&statement, &[&limit])
+        .await?
+        .iter()
+        .map(|row| Ok(row.try_get("refund_id")?))
+        .collect()
+}
+
+/// Notes that the guest was told that it is due.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn due_told(client: &impl GenericClient, refund_id: Uuid) -> Result<(), DbError> {
+    let statement = client
+        .prepare_cached("update refund set due_told_at = now() where refund_id = $1")
         .await?;
     client.execute(&statement, &[&refund_id]).await?;
     Ok(())

@@ -195,6 +195,26 @@ pub async fn settle(
     Settled::find(row.try_get("outcome")?).ok_or_else(|| unknown("outcome"))
 }
 
+/// Gives a prompt's payment the receipt that a callback has told, where it came before that receipt was known: else money by
+/// hand of the same sum would be taken for it.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn name_by_callback(
+    client: &impl GenericClient,
+    attempt_id: Uuid,
+) -> Result<(), DbError> {
+    let statement = client
+        .prepare_cached(
+            "update payment p set receipt = a.heard_receipt from payment_attempt a
+             where a.attempt_id = $1 and p.attempt_id = a.attempt_id and p.receipt is null and a.heard_receipt is not null
+               and not exists (select from payment o where o.provider = p.provider and o.receipt = a.heard_receipt)",
+        )
+        .await?;
+    client.execute(&statement, &[&attempt_id]).await?;
+    Ok(())
+}
+
 /// Whether money with this receipt has come.
 ///
 /// # Errors
