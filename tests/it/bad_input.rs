@@ -489,6 +489,53 @@ fn a_menu_with_an_error_stops_the_start_and_fails_the_check() {
 }
 
 #[test]
+fn programs_are_told_what_is_wrong_with_a_menu_and_where() {
+    let folder = TempDir::new().unwrap();
+    let menus = folder.path().join("menus");
+    let line = broken_menus(&menus);
+    let source = fs::read_to_string(menus.join("booking.yaml")).unwrap();
+    let column = source.lines().nth(line - 1).unwrap().find("look_up_plaice");
+    let check = |folder: &Path| {
+        let mut command = reserveflow();
+        let output = command
+            .args(["menus", "check", "--format", "json"])
+            .arg(folder)
+            .output()
+            .unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.stderr.is_empty(), "{output:?}");
+        (output.status.code(), said)
+    };
+    let (code, said) = check(&menus);
+    assert_eq!((code, &said["proven"]), (Some(1), &false.into()));
+    let findings = said["findings"].as_array().unwrap();
+    let target = findings.iter().find(|finding| finding["kind"] == "target");
+    let target = target.unwrap_or_else(|| panic!("{said:#}"));
+    assert_eq!(
+        target["file"],
+        menus.join("booking.yaml").display().to_string()
+    );
+    assert_eq!(
+        (target["line"].as_u64(), target["column"].as_u64()),
+        (Some(line as u64), Some(column.unwrap() as u64 + 1))
+    );
+    assert_eq!(target["message"], "there is no screen 'look_up_plaice'");
+    assert_eq!(target["hint"], "did you mean 'look_up_place'?");
+
+    let (code, said) = check(Path::new("menus"));
+    assert_eq!((code, &said["proven"]), (Some(0), &true.into()));
+    assert_eq!(said["findings"], serde_json::json!([]));
+
+    fs::write(menus.join("booking.yaml"), "flow: [").unwrap();
+    let (code, said) = check(&menus);
+    assert_eq!(
+        (code, &said["findings"][0]["kind"]),
+        (Some(1), &"syntax".into())
+    );
+    assert!(said["findings"][0]["line"].as_u64() > Some(0), "{said:#}");
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let folder = TempDir::new().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

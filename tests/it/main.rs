@@ -45,6 +45,7 @@ mod lodges;
 mod menu_dial;
 mod menu_fall_back;
 mod menu_secrets;
+mod menu_sizes;
 mod operator;
 mod outages;
 mod payments;
