@@ -5,7 +5,8 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 
-use reserveflow::session::store::SessionKey;
+use reserveflow::menu::files::Version;
+use reserveflow::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey, TurnEnd};
 
 use crate::support::app::{TestApp, form, msisdn, noon, session_id, today};
 use crate::support::background;
@@ -311,5 +312,48 @@ async fn a_key_that_comes_three_times_confirms_nothing() {
         );
     }
     assert_eq!(reservations(&app).await, 0);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_claim_from_before_redis_was_emptied_holds_no_more() {
+    let app = TestApp::start("");
+    let key = SessionKey::new("africastalking", &session_id(), None);
+    let turn = Identity::Transcript("1".to_owned());
+    let claim = async || match app.app.store.open(&key, &turn).await {
+        Opened::Claimed { token, .. } => token,
+        other => panic!("{other:?}"),
+    };
+    let before = claim().await;
+    let client = redis::Client::open(app.redis_url.as_str()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("DEL")
+        .arg(key.as_str())
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    // Tokens are as fine as milliseconds.
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    let after = claim().await;
+    assert_ne!(before, after);
+    let end = TurnEnd {
+        dialogue: &Dialogue {
+            service_code: "*384*7#".to_owned(),
+            transcript: "1".to_owned(),
+            position: 1,
+            menus: Version::named("any"),
+            state: None,
+            shown_at: 0,
+            number: None,
+            begun: String::new(),
+        },
+        receipt: &Receipt {
+            ends: false,
+            text: "Nakuru".to_owned(),
+        },
+        begins: false,
+    };
+    assert!(!app.app.store.commit(&key, before, &turn, &end).await);
+    assert!(app.app.store.commit(&key, after, &turn, &end).await);
     app.stop().await;
 }

@@ -21,7 +21,7 @@ const PROBE: &str = "reserveflow:probe";
 
 // Few commands a script: each costs the server as much as a GET, and with all instances on one server it is what ends
 // their growth. An empty lease is none. The time to live is set by the first claim and by each commit, longer than
-// receipts count by a lease.
+// receipts count by a lease. The first token is the time, so that a claim from before the server was emptied holds no more.
 static OPEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -39,15 +39,15 @@ static OPEN: LazyLock<Script> = LazyLock::new(|| {
             dialogue = ''
         end
         local lease = tonumber(kept[3] or '')
-        local token = tonumber(kept[5] or '') or 0
+        local token = tonumber(kept[5] or '')
         local unfinished = 0
         if lease and lease > now then
             if kept[4] ~= ARGV[6] then return {'running', '', 0, 0} end
         else
             unfinished = lease and 1 or 0
-            token = token + 1
+            token = token and token + 1 or now
             redis.call('HSET', KEYS[1], 'token', token, 'lease', now + ARGV[2], 'claimant', ARGV[6])
-            if token == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+            if not kept[5] then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
         end
         return {'claimed', dialogue, token, unfinished}
         ",

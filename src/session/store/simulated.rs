@@ -1,5 +1,4 @@
-//! A Redis that is no server: the rules of the memory store behind a link, for [`crate::simulate`]. The test
-//! `store_model` holds them to the real one.
+//! A Redis that is no server: the rules of the memory store behind a link, for [`crate::simulate`].
 
 use std::collections::BTreeMap;
 use std::io;
