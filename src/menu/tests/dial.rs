@@ -3,7 +3,10 @@
 use crate::menu::step::{Step, World};
 use crate::menu::value::Values;
 
-use super::{BOOKING, DOOR, menu, pages, reader, settle, shipped};
+use crate::menu::link::Called;
+use crate::menu::load::load_whole;
+
+use super::{BOOKING, DOOR, doors, languages, pages, reader, settle, shipped};
 
 #[test]
 fn every_alias_leads_to_a_screen_that_asks_first() {
@@ -88,8 +91,9 @@ fn in_two_languages(source: &str) -> crate::menu::Menu {
         let mut further = ["lg", "rw", "fr", "pcm", "ha", "yo"].into_iter();
         !further.any(|code| line.contains(&format!("language: {code},")))
     });
-    menu(
-        &only.map(|line| format!("{line}\n")).collect::<String>(),
-        160,
-    )
+    let source = only.map(|line| format!("{line}\n")).collect::<String>();
+    let called = vec![Called::parse("host.yaml", &shipped("host.yaml")).unwrap()];
+    let languages = languages();
+    let flow = load_whole(&source, called, &[], &languages, &doors(160)).unwrap();
+    crate::menu::Menu { flow, languages }
 }
