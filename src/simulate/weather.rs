@@ -98,6 +98,8 @@ async fn redis(world: &World) {
     let weathers = [slow, Weather::Rough(40), Weather::Silent];
     let weather = weathers[world.below(weathers.len())];
     spell(world, "redis", some(world, |it| &it.to_redis), weather).await;
+    // Also where nobody was answered meanwhile.
+    world.law().disturbed();
 }
 
 /// An instance is killed; another takes its place, before or after.

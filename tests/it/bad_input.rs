@@ -442,6 +442,7 @@ fn a_configuration_that_is_not_understood_stops_the_start() {
 fn broken_menus(folder: &Path) -> usize {
     for name in [
         "booking.yaml",
+        "host.yaml",
         "messages.yaml",
         "languages/en.yaml",
         "languages/sw.yaml",

@@ -32,6 +32,11 @@ impl Callers {
         }
     }
 
+    /// Whoever is asked to pay is known from then on.
+    pub(super) fn know(&mut self, msisdn: &Msisdn) {
+        self.guests.entry(msisdn.as_str().to_owned()).or_default();
+    }
+
     pub(super) fn remember(&mut self, new: &Remembered<'_>, now: DateTime<Utc>) {
         let places_max = RECENT_PLACES_MAX.unsigned_abs() as usize;
         if new.language.is_some() || new.name.is_some() || !new.places.is_empty() {
