@@ -49,6 +49,8 @@ pub(super) struct Law {
     under_way: BTreeMap<String, BTreeMap<usize, bool>>,
     /// The first receipt of each call.
     receipts: BTreeMap<String, (Instant, String)>,
+    /// Every screen that answered each call: two, where receipts were lost in between.
+    screens: BTreeMap<String, BTreeSet<String>>,
     /// Positions of the answers that booked, by door and session.
     presses: BTreeMap<(&'static str, String), BTreeSet<i32>>,
     /// When receipts may have been lost last.
@@ -91,6 +93,12 @@ impl Law {
             .entry(session)
             .or_default()
             .insert(asked.position() + 1);
+    }
+
+    /// The screens that a call was answered with; the phone may show any of them.
+    pub(super) fn screens(&self, name: &str) -> Vec<String> {
+        let screens = self.screens.get(name).into_iter().flatten();
+        screens.cloned().collect()
     }
 
     pub(super) fn disturbed(&mut self) {
@@ -148,6 +156,10 @@ pub(super) fn replied(
     }
     let is_sorry = is_sorry || is_sorry_for(world, text);
     note_disturbance(world);
+    let mut law = world.law();
+    let screens = law.screens.entry(name.clone()).or_default();
+    screens.insert(text.clone());
+    drop(law);
     let ledger = world.ledger();
     if !is_sorry
         && asked.kind != Kind::Latest

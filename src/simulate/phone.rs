@@ -142,8 +142,10 @@ impl Phone {
                 break;
             }
             let answer = self.choose(&screen);
-            if label(&screen, &answer).is_some_and(|label| label == "Yes, book") {
-                let asked = self.asked(&dialogue);
+            let asked = self.asked(&dialogue);
+            let screens = self.world.law().screens(&asked.name());
+            let books = |screen: &String| label(screen, &answer) == Some("Yes, book");
+            if screens.iter().any(books) {
                 self.world.law().pressed(&asked);
             }
             dialogue.answers.push(answer);

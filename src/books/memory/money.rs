@@ -168,7 +168,7 @@ impl Ledger {
             *end = (*end).max(Some(least));
             self.move_to(at, Status::Paying, By::Turn(&key), &[], now);
         }
-        self.callers.know(&ask.msisdn);
+        self.callers.know(ask.msisdn);
         self.attempts.push(Attempt {
             id: Uuid::from_u128(1 + self.attempts.len() as u128),
             reservation_id: ask.reservation_id,
