@@ -182,7 +182,7 @@ fn json(read: &Result<Menu, MenuError>) -> serde_json::Value {
                     "file": path,
                     "line": finding.line,
                     "column": finding.column,
-                    "kind": finding.code,
+                    "kind": finding.fault.word(),
                     "message": finding.message,
                     "hint": finding.hint,
                 })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::string::FromUtf8Error;
 
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
@@ -161,8 +162,10 @@ impl Sources {
     /// # Errors
     /// [`MenuError`] with everything that is wrong.
     pub fn load(&self, doors: &[Door]) -> Result<Menus, MenuError> {
-        let languages = self.languages()?;
-        let (translations, mut found) = self.parsed(self.below(TRANSLATIONS), Translation::parse);
+        let (languages, mut found) =
+            self.parsed(self.below(LANGUAGES), |_, source| Language::parse(source));
+        let (translations, unreadable) = self.parsed(self.below(TRANSLATIONS), Translation::parse);
+        found.extend(unreadable);
         let (called, unreadable) = self.parsed(self.called(), Called::parse);
         found.extend(unreadable);
         if !found.is_empty() {
@@ -185,12 +188,6 @@ impl Sources {
                 Err(MenuError::Findings(found))
             }
         }
-    }
-
-    fn languages(&self) -> Result<Vec<Language>, MenuError> {
-        self.below(LANGUAGES)
-            .map(|(name, source)| Language::parse(source).map_err(|why| self.unreadable(name, why)))
-            .collect()
     }
 
     /// Every one of these files that can be read, and what is wrong with the others.
@@ -292,13 +289,23 @@ fn on_disk(menus: &Path) -> Result<BTreeMap<String, String>, MenuError> {
                 let why = format!("more than {FILES_MAX} menu files or {BYTES_MAX} bytes");
                 return Err(unreadable(menus, why));
             }
+            let bytes = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
             let source =
-                std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+                String::from_utf8(bytes).map_err(|error| unreadable(&path, no_text(&error)))?;
             let name = Path::new(folder).join(name).to_string_lossy().into_owned();
             files.insert(name, source);
         }
     }
     Ok(files)
+}
+
+/// Where a file stops to be text.
+fn no_text(error: &FromUtf8Error) -> String {
+    let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let good = String::from_utf8_lossy(good);
+    let line = good.split('\n').count();
+    let column = good.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: this is not UTF-8")
 }
 
 fn unreadable(path: &Path, why: impl fmt::Display) -> MenuError {
@@ -355,8 +362,11 @@ mod tests {
                 .and_then(|found| found.load(&[Door::new("any", 160)]))
         };
         assert!(why(load()).contains("booking.yaml: there is no such file"));
-        std::fs::write(folder.path().join(FLOW), b"flow: \xff").unwrap();
-        assert!(why(load()).contains("booking.yaml: stream did not contain valid UTF-8"));
+        std::fs::write(folder.path().join(FLOW), "flow: é\nstart: é".as_bytes()).unwrap();
+        let mut bytes = std::fs::read(folder.path().join(FLOW)).unwrap();
+        bytes.extend(b"\xff");
+        std::fs::write(folder.path().join(FLOW), bytes).unwrap();
+        assert!(why(load()).contains("booking.yaml: line 2, column 9: this is not UTF-8"));
         let nowhere = folder.path().join("nowhere");
         assert!(
             why(Sources::read(Some(&nowhere))

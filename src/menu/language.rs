@@ -5,8 +5,11 @@ use std::fmt::Write;
 
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::date::DateWords;
+use super::finding::{Fault, Finding, did_you_mean};
+use super::source::{Map, Word};
 use super::template::Template;
 use super::value::{NAME_CHARS_MAX, PLACE_CHARS_MAX, Type, Value};
 use crate::booking::money::Money;
@@ -19,10 +22,10 @@ struct LanguageFile {
     language: String,
     name: String,
     plural: Plural,
-    thousands: String,
-    weekdays: [String; 7],
-    months: [String; 12],
-    navigation: Navigation,
+    thousands: Word,
+    weekdays: [Word; 7],
+    months: [Word; 12],
+    navigation: NavigationFile,
     today: Vec<String>,
     tomorrow: Vec<String>,
     weekday_words: [Vec<String>; 7],
@@ -30,7 +33,16 @@ struct LanguageFile {
     number_words: Vec<Vec<String>>,
     night_words: Vec<String>,
     guest_words: Vec<String>,
-    wrong: BTreeMap<String, String>,
+    wrong: Spanned<Map<Word>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NavigationFile {
+    back: Word,
+    home: Word,
+    more: Word,
+    previous: Word,
 }
 
 /// One language, loaded.
@@ -88,8 +100,7 @@ impl Plural {
 }
 
 /// The words behind `0`, `00`, `98` and `99`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each is the word shown")]
 pub struct Navigation {
     pub back: String,
@@ -152,33 +163,11 @@ impl Language {
     /// Reads a language file.
     ///
     /// # Errors
-    /// A sentence with line and column, or the key that is missing or too much.
-    pub fn parse(source: &str) -> Result<Language, String> {
+    /// The first thing that is wrong with it.
+    pub fn parse(source: &str) -> Result<Language, Finding> {
         let file: LanguageFile =
-            serde_saphyr::from_str(source).map_err(|error| error.to_string())?;
-        let mut wrong = BTreeMap::new();
-        for (kind, key) in Wrong::ALL {
-            let text = file
-                .wrong
-                .get(key)
-                .ok_or_else(|| format!("wrong.{key} is missing"))?;
-            let template =
-                Template::parse(text).map_err(|error| format!("wrong.{key}: {error}"))?;
-            if let Some(path) = template
-                .paths()
-                .find(|path| !kind.has_range() || !RANGE.contains(&path.variable.as_str()))
-            {
-                return Err(format!("wrong.{key}: unknown value {{{}}}", path.variable));
-            }
-            wrong.insert(kind, template);
-        }
-        if let Some(key) = file
-            .wrong
-            .keys()
-            .find(|key| Wrong::ALL.iter().all(|(_, known)| known != key))
-        {
-            return Err(format!("wrong.{key} is unknown"));
-        }
+            serde_saphyr::from_str(source).map_err(|error| Finding::syntax(&error))?;
+        let wrong = wrong(&file.wrong)?;
         let words = &file.navigation;
         let shown = [
             &file.thousands,
@@ -188,18 +177,25 @@ impl Language {
             &words.previous,
         ];
         for word in shown.into_iter().chain(&file.weekdays).chain(&file.months) {
-            if gsm7::septets(word).is_none() {
-                return Err(format!("'{word}' has a letter outside the GSM-7 alphabet"));
+            if gsm7::septets(&word.value).is_none() {
+                let message = format!("'{}' has a letter outside the GSM-7 alphabet", word.value);
+                return Err(Finding::at(Fault::Text, word, message));
             }
         }
+        let value = |word: Word| word.value;
         Ok(Language {
             code: file.language,
             name: file.name,
             plural: file.plural,
-            thousands: file.thousands,
-            weekdays: file.weekdays,
-            months: file.months,
-            navigation: file.navigation,
+            thousands: file.thousands.value,
+            weekdays: file.weekdays.map(value),
+            months: file.months.map(value),
+            navigation: Navigation {
+                back: file.navigation.back.value,
+                home: file.navigation.home.value,
+                more: file.navigation.more.value,
+                previous: file.navigation.previous.value,
+            },
             date_words: DateWords {
                 today: file.today,
                 tomorrow: file.tomorrow,
@@ -351,6 +347,46 @@ impl Language {
         i64::try_from(position).ok().map(|index| index + 1)
     }
 }
+
+/// What is said to each kind of wrong answer.
+fn wrong(written: &Spanned<Map<Word>>) -> Result<BTreeMap<Wrong, Template>, Finding> {
+    let mut wrong = BTreeMap::new();
+    for (kind, key) in Wrong::ALL {
+        let Some(word) = written.value.find(key) else {
+            let message = format!("'{key}' is missing under 'wrong'");
+            return Err(
+                Finding::at_location(Fault::Language, written.defined, message)
+                    .hint(format!("add '{key}: …'")),
+            );
+        };
+        let template = Template::parse(&word.value)
+            .map_err(|error| Finding::at(Fault::Text, word, error.0))?;
+        let strange = template
+            .paths()
+            .find(|path| !kind.has_range() || !RANGE.contains(&path.variable.as_str()));
+        if let Some(path) = strange {
+            let message = format!("'{key}' does not know '{}'", path.variable);
+            return Err(Finding::at(Fault::Variable, word, message)
+                .hint("only counts, nights and guests know {low} and {high}"));
+        }
+        wrong.insert(kind, template);
+    }
+    let known = || Wrong::ALL.iter().map(|(_, key)| *key);
+    let strange = written.value.0.iter().map(|(key, _)| key);
+    match strange
+        .into_iter()
+        .find(|key| known().all(|known| known != key.value))
+    {
+        Some(key) => {
+            let message = format!("no answer is wrong in the way '{}'", key.value);
+            let hint = did_you_mean(&key.value, known());
+            Err(Finding::at(Fault::Language, key, message)
+                .hint(hint.unwrap_or_else(|| "take it out".to_owned())))
+        }
+        None => Ok(wrong),
+    }
+}
+
 fn write_number(text: &mut String, number: i64) {
     // Writing into a String cannot fail.
     let _ = write!(text, "{number}");

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::finding::{Finding, did_you_mean};
+use super::finding::{Fault, Finding, did_you_mean};
 use super::load::SCREENS_MAX;
 use super::source::{FlowFile, Placed, ScreenFile, Word};
 
@@ -32,7 +32,7 @@ impl Called {
         let stem = name.strip_suffix(".yaml").unwrap_or(name);
         if flow.flow.value != stem {
             let message = format!("the flow '{}' stands in {name}", flow.flow.value);
-            return Err(Finding::at("call", &flow.flow, message).hint(format!(
+            return Err(Finding::at(Fault::Call, &flow.flow, message).hint(format!(
                 "name the file {}.yaml, or change this line",
                 flow.flow.value
             )));
@@ -57,7 +57,8 @@ pub(super) fn link(main: &FlowFile, called: &[Called]) -> Result<FlowFile, Vec<F
         if !link.used[index] {
             let message = format!("no flow calls '{}'", flow.0.flow.value);
             link.find(
-                Finding::at("unreachable", &flow.0.flow, message).hint("remove it, or call it"),
+                Finding::at(Fault::Unreachable, &flow.0.flow, message)
+                    .hint("remove it, or call it"),
             );
         }
     }
@@ -110,14 +111,14 @@ impl<'a> Link<'a> {
         let name = &flow.flow.value;
         if flow.screens.find(&flow.start.value).is_none() {
             let message = format!("there is no screen '{}'", flow.start.value);
-            self.find(Finding::at("target", &flow.start, message));
+            self.find(Finding::at(Fault::Target, &flow.start, message));
         }
         for word in flow.clone().entries_mut().skip(1) {
             let message = format!(
                 "only '{}', which is dialled, can say where callers are taken",
                 main.flow.value
             );
-            self.find(Finding::at("call", word, message).hint("take it out"));
+            self.find(Finding::at(Fault::Call, word, message).hint("take it out"));
         }
         for language in &main.languages {
             if flow
@@ -129,7 +130,7 @@ impl<'a> Link<'a> {
                     "'{name}' does not speak '{}', which '{}' does",
                     language.value, main.flow.value
                 );
-                self.find(Finding::at("language", &flow.flow, message).hint(
+                self.find(Finding::at(Fault::Language, &flow.flow, message).hint(
                     "give it each text in that language, beside the others or in its translation",
                 ));
             }
@@ -141,7 +142,7 @@ impl<'a> Link<'a> {
                 .all(|known| known.value != language.value)
             {
                 let message = format!("'{}' does not speak '{}'", main.flow.value, language.value);
-                self.find(Finding::at("language", language, message));
+                self.find(Finding::at(Fault::Language, language, message));
             }
         }
         for (variable, of) in &flow.variables.0 {
@@ -155,7 +156,7 @@ impl<'a> Link<'a> {
                     "'{}' is declared as '{declared}' in '{other}': all flows share their variables",
                     variable.value
                 );
-                self.find(Finding::at("type", of, message));
+                self.find(Finding::at(Fault::Type, of, message));
             }
         }
     }
@@ -190,7 +191,9 @@ impl<'a> Link<'a> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if !name.value.chars().all(plain) || name.value == RETURN {
             let message = format!("'{}' cannot be the name of a screen", name.value);
-            self.find(Finding::at("screen", name, message).hint("small letters, digits and _"));
+            self.find(
+                Finding::at(Fault::Screen, name, message).hint("small letters, digits and _"),
+            );
         }
     }
 
@@ -207,7 +210,11 @@ impl<'a> Link<'a> {
             .iter()
             .position(|called| called.0.flow.value == call.value)
         else {
-            let finding = Finding::at("call", call, format!("there is no flow '{}'", call.value));
+            let finding = Finding::at(
+                Fault::Call,
+                call,
+                format!("there is no flow '{}'", call.value),
+            );
             let known = self
                 .called
                 .iter()
@@ -220,19 +227,19 @@ impl<'a> Link<'a> {
         let flow = &self.called[index].0;
         if place.calls.contains(&flow.flow.value.as_str()) {
             let message = format!("'{}' calls itself, perhaps by way of others", call.value);
-            return self.find(Finding::at("loop", call, message));
+            return self.find(Finding::at(Fault::Loop, call, message));
         }
         if place.calls.len() == CALLS_DEEP_MAX {
             let message = format!("more than {CALLS_DEEP_MAX} flows call one another in a row");
-            return self.find(Finding::at("limit", call, message));
+            return self.find(Finding::at(Fault::Limit, call, message));
         }
         let others = [&screen.run, &screen.r#if];
         if screen.say.is_some() || screen.end.is_some() || others.into_iter().any(Option::is_some) {
-            return self.find(Finding::at("screen", name, ONE_KIND));
+            return self.find(Finding::at(Fault::Screen, name, ONE_KIND));
         }
         for (key, to) in screen.strange_keys() {
             let message = format!("'{key}' belongs to a screen with '{to}'");
-            self.find(Finding::at("screen", name, message));
+            self.find(Finding::at(Fault::Screen, name, message));
         }
         self.used[index] = true;
         let mut back = Vec::new();
@@ -287,7 +294,7 @@ impl<'a> Link<'a> {
                         format!("add '{way}: …' under 'on'"),
                     ),
                 };
-                self.find(Finding::at("outcome", call, message).hint(hint));
+                self.find(Finding::at(Fault::Outcome, call, message).hint(hint));
             }
         }
         let gotos = screen.goto.iter().map(|word| ("", word));
@@ -296,7 +303,7 @@ impl<'a> Link<'a> {
             if !ways.contains(&way) {
                 let joint = if way.is_empty() { "" } else { " " };
                 let message = format!("'{}' never leads to '{RETURN}{joint}{way}'", call.value);
-                self.find(Finding::at("outcome", word, message));
+                self.find(Finding::at(Fault::Outcome, word, message));
             }
         }
     }
@@ -307,7 +314,7 @@ impl<'a> Link<'a> {
             let back = place.back.as_ref();
             if back.is_none() {
                 self.find(Finding::at(
-                    "call",
+                    Fault::Call,
                     target,
                     format!("nobody calls '{}': there is no way back", file.flow.value),
                 ));

@@ -9,7 +9,7 @@ use super::action;
 use super::check;
 use super::condition::Condition;
 use super::door::{Door, DoorKeys};
-use super::finding::{Finding, did_you_mean};
+use super::finding::{Fault, Finding, did_you_mean};
 use super::flow::{Flow, Fork, Kind, Resume, Screen, Target, Texts};
 use super::language::Language;
 use super::link::{Called, ONE_KIND, link, own_name};
@@ -44,6 +44,10 @@ pub fn load_whole(
 ) -> Result<Flow, Vec<Finding>> {
     let mut main: FlowFile =
         serde_saphyr::from_str(source).map_err(|error| vec![Finding::syntax(&error)])?;
+    // They are said once, where the dialogue begins.
+    for Called(flow) in called.iter_mut().filter(|flow| flow.0.languages.is_empty()) {
+        flow.languages.clone_from(&main.languages);
+    }
     let mut flows = vec![&mut main];
     flows.extend(called.iter_mut().map(|called| &mut called.0));
     let findings = translation::into_flows(translations, &mut flows);
@@ -101,7 +105,7 @@ impl Loader<'_> {
         let file = self.file;
         if file.languages.is_empty() {
             self.find(Finding::at(
-                "language",
+                Fault::Language,
                 &file.flow,
                 "the flow speaks no language",
             ));
@@ -109,7 +113,7 @@ impl Loader<'_> {
         for word in &file.languages {
             if self.languages.iter().all(|known| known.code != word.value) {
                 self.find(Finding::at(
-                    "language",
+                    Fault::Language,
                     word,
                     format!("there is no file for the language '{}'", word.value),
                 ));
@@ -120,7 +124,7 @@ impl Loader<'_> {
         }
         if file.screens.0.len() > SCREENS_MAX {
             self.find(Finding::at(
-                "limit",
+                Fault::Limit,
                 &file.flow,
                 format!("more than {SCREENS_MAX} screens"),
             ));
@@ -187,7 +191,7 @@ impl Loader<'_> {
             if let Some((_, expected)) = fixed.filter(|(_, expected)| !is_same(expected)) {
                 self.find(
                     Finding::at(
-                        "type",
+                        Fault::Type,
                         of,
                         format!("actions know '{}' as '{expected}'", name.value),
                     )
@@ -196,14 +200,14 @@ impl Loader<'_> {
             }
             if action::GIVEN.iter().any(|(given, _)| *given == name.value) {
                 self.find(Finding::at(
-                    "variable",
+                    Fault::Variable,
                     name,
                     format!("'{}' is given and cannot be declared", name.value),
                 ));
             }
             match Type::parse(&of.value) {
                 Some(of) => variables.push((name.value.clone(), of)),
-                None => self.find(Finding::at("type", of, format!("'{}' is not a type", of.value)).hint(
+                None => self.find(Finding::at(Fault::Type, of, format!("'{}' is not a type", of.value)).hint(
                     "one of: text N, count A..B, nights, guests, date, money, name, place_name, msisdn, code, pin, place, offer, booking, list of …",
                 )),
             }
@@ -214,14 +218,14 @@ impl Loader<'_> {
     fn screen(&mut self, name: &Word, screen: &ScreenFile) -> Option<Screen> {
         if name.value == DRAFT {
             self.find(Finding::at(
-                "screen",
+                Fault::Screen,
                 name,
                 format!("'{DRAFT}' is where the last session broke off and cannot be a screen"),
             ));
         }
         for (key, to) in screen.strange_keys() {
             let message = format!("'{key}' belongs to a screen with '{to}'");
-            self.find(Finding::at("screen", name, message));
+            self.find(Finding::at(Fault::Screen, name, message));
         }
         let kind = match (&screen.say, &screen.run, &screen.r#if, &screen.end) {
             (Some(say), None, None, None) => Kind::Ask(self.ask(name, screen, say)?),
@@ -229,7 +233,7 @@ impl Loader<'_> {
             (None, None, Some(fork), None) => Kind::Fork(self.fork(name, screen, fork)?),
             (None, None, None, Some(end)) => Kind::End(self.texts(name, end)?),
             _ => {
-                self.find(Finding::at("screen", name, ONE_KIND));
+                self.find(Finding::at(Fault::Screen, name, ONE_KIND));
                 return None;
             }
         };
@@ -250,7 +254,7 @@ impl Loader<'_> {
         let mut way = |target: &Option<Word>| {
             let Some(target) = target else {
                 let message = "'if' needs a 'goto' and an 'else'";
-                self.find(Finding::at("target", name, message));
+                self.find(Finding::at(Fault::Target, name, message));
                 return None;
             };
             self.not_to_draft(target);
@@ -269,7 +273,7 @@ impl Loader<'_> {
         if condition.is_none() {
             let message = format!("'{}' is not a condition", word.value);
             self.find(
-                Finding::at("condition", word, message)
+                Finding::at(Fault::Condition, word, message)
                     .hint("as in: friend, not friend, nights > 1, country = UG"),
             );
         }
@@ -286,7 +290,7 @@ impl Loader<'_> {
     fn not_to_draft(&mut self, target: &Word) {
         if target.value == DRAFT {
             let message = format!("only an option can lead to '{DRAFT}'");
-            self.find(Finding::at("target", target, message));
+            self.find(Finding::at(Fault::Target, target, message));
         }
     }
 
@@ -296,22 +300,32 @@ impl Loader<'_> {
             match say.find(&language.value) {
                 None if self.file.fall_back.contains(&language.value) => texts.push(None),
                 None => self.find(
-                    Finding::at("language", at, format!("no text in '{}'", language.value)).hint(
-                        format!("add '{}: …' beside the other languages", language.value),
-                    ),
+                    Finding::at(
+                        Fault::Language,
+                        at,
+                        format!("no text in '{}'", language.value),
+                    )
+                    .hint(format!(
+                        "add '{}: …' beside the other languages",
+                        language.value
+                    )),
                 ),
                 Some(word) => match Template::parse(&word.value) {
                     Ok(template) => {
                         if template.is_blank() {
-                            self.find(Finding::at("text", word, "there is nothing to read here"));
+                            self.find(Finding::at(
+                                Fault::Text,
+                                word,
+                                "there is nothing to read here",
+                            ));
                         }
                         texts.push(Some((template, word.clone())));
                     }
-                    Err(error) => self.find(Finding::at("text", word, error.0)),
+                    Err(error) => self.find(Finding::at(Fault::Text, word, error.0)),
                 },
             }
         }
-        for (language, _) in &say.0 {
+        for (language, _) in &say.each.0 {
             if !self
                 .file
                 .languages
@@ -320,7 +334,7 @@ impl Loader<'_> {
             {
                 self.find(
                     Finding::at(
-                        "language",
+                        Fault::Language,
                         language,
                         format!("the flow does not speak '{}'", language.value),
                     )
@@ -337,7 +351,7 @@ impl Loader<'_> {
         if word.value == DRAFT {
             if self.file.resume.is_none() {
                 self.find(Finding::at(
-                    "target",
+                    Fault::Target,
                     word,
                     "'draft' needs 'resume' in the flow",
                 ));
@@ -356,7 +370,7 @@ impl Loader<'_> {
             .position(|(name, _)| name.value == word.value);
         if index.is_none() {
             let finding = Finding::at(
-                "target",
+                Fault::Target,
                 word,
                 format!("there is no screen '{}'", own_name(&word.value)),
             );
@@ -379,7 +393,7 @@ impl Loader<'_> {
             .and_then(|of| Type::parse(&of.value));
         if self.file.variables.find(&word.value).is_none() {
             let finding = Finding::at(
-                "variable",
+                Fault::Variable,
                 word,
                 format!("'{}' is not declared", word.value),
             );

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::action;
-use super::finding::{Finding, did_you_mean};
+use super::finding::{Fault, Finding, did_you_mean};
 use super::language::Language;
 use super::source::{Map, Say, Word};
 use super::template::{Path, Template};
@@ -388,7 +388,7 @@ impl Messages {
         for (_, name, ..) in Message::ALL {
             if file.messages.value.find(name).is_none() {
                 loader.findings.push(Finding::at_location(
-                    "message",
+                    Fault::Message,
                     file.messages.defined,
                     format!("the message '{name}' is missing"),
                 ));
@@ -441,8 +441,9 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn find(&mut self, code: &'static str, at: &Word, message: impl Into<String>) {
-        self.findings.push(Finding::at(code, at, message));
+    #[track_caller]
+    fn find(&mut self, fault: Fault, at: &Word, message: impl Into<String>) {
+        self.findings.push(Finding::at(fault, at, message));
     }
 
     fn language(&self, code: &str) -> Option<&Language> {
@@ -453,14 +454,14 @@ impl Loader<'_> {
         for word in self.spoken {
             if self.language(&word.value).is_none() {
                 let message = format!("there is no file for the language '{}'", word.value);
-                self.find("language", word, message);
+                self.find(Fault::Language, word, message);
             }
         }
     }
 
     fn unknown(&mut self, name: &Word) {
         let finding = Finding::at(
-            "message",
+            Fault::Message,
             name,
             format!("there is no message '{}'", name.value),
         );
@@ -476,13 +477,17 @@ impl Loader<'_> {
             match say.find(&spoken.value) {
                 Some(word) => self.text(declared, &spoken.value, word),
                 None if self.fall_back.contains(&spoken.value.as_str()) => {}
-                None => self.find("language", at, format!("no text in '{}'", spoken.value)),
+                None => self.find(
+                    Fault::Language,
+                    at,
+                    format!("no text in '{}'", spoken.value),
+                ),
             }
         }
-        for (code, _) in &say.0 {
+        for (code, _) in &say.each.0 {
             if self.spoken.iter().all(|spoken| spoken.value != code.value) {
                 let message = format!("the messages do not speak '{}'", code.value);
-                self.find("language", code, message);
+                self.find(Fault::Language, code, message);
             }
         }
     }
@@ -493,10 +498,10 @@ impl Loader<'_> {
         };
         let mut template = match Template::parse(&word.value) {
             Ok(template) => template,
-            Err(error) => return self.find("text", word, error.0),
+            Err(error) => return self.find(Fault::Text, word, error.0),
         };
         if template.is_blank() {
-            self.find("text", word, "there is nothing to read here");
+            self.find(Fault::Text, word, "there is nothing to read here");
         }
         let type_of = |path: &Path| type_of(path, record);
         for (path, forms) in template.plurals() {
@@ -506,23 +511,23 @@ impl Loader<'_> {
                     path.variable,
                     language.plural.forms()
                 );
-                self.find("plural", word, message);
+                self.find(Fault::Plural, word, message);
             }
         }
         for path in template.cut_paths() {
             if type_of(path).is_some_and(|of| of.chars_max().is_none()) {
                 let message = format!("'{}' is no text and cannot be cut", path.variable);
-                self.find("type", word, message);
+                self.find(Fault::Type, word, message);
             }
         }
         match template.septets_max(&type_of, language) {
             None => self.find(
-                "variable",
+                Fault::Variable,
                 word,
                 format!("'{name}' shows a value that it does not have"),
             ),
             Some(needed) if needed > bound => self.find(
-                "fit",
+                Fault::Fit,
                 word,
                 format!("'{name}' can take {needed} septets of {bound}"),
             ),

@@ -19,10 +19,10 @@ pub fn flow() -> Value {
         "title": "A ReserveFlow menu",
         "type": "object",
         "additionalProperties": false,
-        "required": ["flow", "languages", "start", "variables", "screens"],
+        "required": ["flow", "start", "variables", "screens"],
         "properties": {
             "flow": { "type": "string", "description": "Its name, which is that of its file" },
-            "languages": { "type": "array", "items": { "type": "string", "pattern": LANGUAGE }, "description": "The languages it speaks, the default first" },
+            "languages": { "type": "array", "items": { "type": "string", "pattern": LANGUAGE }, "description": "The languages it speaks, the default first; a flow that is called speaks those of its caller" },
             "start": { "$ref": "#/$defs/screen_name", "description": "The first screen" },
             "variables": { "type": "object", "propertyNames": { "pattern": VARIABLE }, "additionalProperties": { "$ref": "#/$defs/type" }, "description": "What is remembered, each with its type" },
             "resume": {
@@ -57,7 +57,13 @@ fn definitions() -> Value {
         "variable": { "type": "string", "pattern": VARIABLE },
         "target": { "type": "string", "pattern": "^([a-z0-9_]+|return [a-z0-9_]+)$", "description": "A screen, draft, or the way back to the flow that called" },
         "leading_key": { "type": ["integer", "string"], "pattern": "^(00|0|[1-9][0-9]{0,2})$", "minimum": 0, "maximum": 999 },
-        "texts": { "type": "object", "propertyNames": { "pattern": LANGUAGE }, "additionalProperties": { "type": "string", "pattern": "\\S" }, "description": "One text in each language" },
+        "texts": {
+            "anyOf": [
+                { "type": "object", "propertyNames": { "pattern": LANGUAGE }, "additionalProperties": { "type": "string", "pattern": "\\S" } },
+                { "type": "string", "pattern": "\\S" }
+            ],
+            "description": "One text in each language, or one for all of them"
+        },
         "condition": {
             "type": "string",
             "pattern": "^\\s*(not\\s+)?([a-z_]+|[a-z_]+(\\.[a-z_]+)?\\s+[<=>]\\s+\\S+)\\s*$",

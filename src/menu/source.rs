@@ -4,13 +4,27 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 pub use super::word::Word;
 
-/// One text in each language.
-pub type Say = Map<Word>;
+/// One text in each language, or one for all of them.
+#[derive(Debug, Clone)]
+pub struct Say {
+    /// Those of single languages.
+    pub(super) each: Map<Word>,
+    /// What every other language says: a name, or values alone.
+    pub(super) every: Option<Word>,
+}
+
+impl Say {
+    /// What this language says.
+    pub fn find(&self, language: &str) -> Option<&Word> {
+        self.each.find(language).or(self.every.as_ref())
+    }
+}
 
 /// A whole flow file.
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -18,6 +32,7 @@ pub type Say = Map<Word>;
 #[expect(missing_docs, reason = "menus/README.md describes each")]
 pub struct FlowFile {
     pub flow: Word,
+    #[serde(default)]
     pub languages: Vec<Word>,
     pub start: Word,
     pub resume: Option<ResumeFile>,
@@ -172,6 +187,13 @@ impl Placed for Word {
     }
 }
 
+impl Placed for Say {
+    fn place(&mut self, file: &Arc<str>) {
+        self.each.place(file);
+        self.every.place(file);
+    }
+}
+
 impl<V: Placed> Placed for Map<V> {
     fn place(&mut self, file: &Arc<str>) {
         for (key, value) in &mut self.0 {
@@ -277,5 +299,44 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
             }
         }
         deserializer.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Say {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        enum Written {
+            Each(Map<Word>),
+            Every(String),
+        }
+        impl<'de> Deserialize<'de> for Written {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(EachOrEvery)
+            }
+        }
+        struct EachOrEvery;
+        impl<'de> Visitor<'de> for EachOrEvery {
+            type Value = Written;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text in each language, or one for all of them")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Map::deserialize(MapAccessDeserializer::new(map)).map(Written::Each)
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Written::Every(text.to_owned()))
+            }
+        }
+        let written = Spanned::<Written>::deserialize(deserializer)?;
+        Ok(match written.value {
+            Written::Each(each) => Say { each, every: None },
+            Written::Every(value) => Say {
+                each: Map::default(),
+                every: Some(Word {
+                    value,
+                    defined: written.defined,
+                    file: None,
+                }),
+            },
+        })
     }
 }

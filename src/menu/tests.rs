@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod call;
+mod complete;
 mod condition;
 mod dial;
 mod fall_back;
@@ -62,6 +63,13 @@ fn menu(source: &str, septets_max: usize) -> Menu {
     Menu { flow, languages }
 }
 
+/// The flows that the booking flow calls.
+fn called() -> Vec<Called> {
+    ["host.yaml", "choose_language.yaml"]
+        .map(|name| Called::parse(name, &shipped(name)).unwrap())
+        .into()
+}
+
 /// The booking flow, perhaps changed, in every language.
 fn booking(source: &str, septets_max: usize) -> Menu {
     let codes = ["en", "sw", "fr", "ha", "lg", "pcm", "rw", "yo"];
@@ -75,7 +83,7 @@ fn booking(source: &str, septets_max: usize) -> Menu {
         .collect();
     let flow = load_whole(
         source,
-        vec![Called::parse("host.yaml", &shipped("host.yaml")).unwrap()],
+        called(),
         &translations,
         &languages,
         &doors(septets_max),

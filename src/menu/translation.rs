@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Location;
 
-use super::finding::{Finding, did_you_mean};
+use super::finding::{Fault, Finding, did_you_mean};
 use super::source::{FlowFile, Map, OptionFile, Say, ScreenFile, Word};
 
 /// A translation file, read.
@@ -52,7 +52,7 @@ impl Translation {
         let Some(language) = texts.language.take() else {
             let first = texts.flows.first().map(|(name, _)| name.defined);
             return Err(Finding::at_location(
-                "language",
+                Fault::Language,
                 first.unwrap_or(Location::UNKNOWN),
                 "'language' is missing",
             )
@@ -61,11 +61,13 @@ impl Translation {
         };
         let code = &language.value;
         if name.rsplit('/').next() != Some(&format!("{code}.yaml")) {
-            return Err(
-                Finding::at("language", &language, format!("'{code}' stands in {name}"))
-                    .hint(format!("name the file {code}.yaml, or change this line"))
-                    .in_file(&file),
-            );
+            return Err(Finding::at(
+                Fault::Language,
+                &language,
+                format!("'{code}' stands in {name}"),
+            )
+            .hint(format!("name the file {code}.yaml, or change this line"))
+            .in_file(&file));
         }
         Ok(Translation {
             file,
@@ -91,7 +93,7 @@ pub(super) fn into_flows(
                 Some((at, screens)) => merge.screens(&mut flow.screens, at, screens),
                 None if translation.texts.fall_back => {}
                 None => merge.find(
-                    "language",
+                    Fault::Language,
                     &translation.language,
                     format!("no texts of the flow '{name}'"),
                 ),
@@ -130,7 +132,7 @@ pub(super) fn into_messages(
                 merge.texts("message", says, texts, at);
             }
             None if translation.texts.fall_back => {}
-            None => merge.find("language", &translation.language, "no 'messages'"),
+            None => merge.find(Fault::Language, &translation.language, "no 'messages'"),
         }
         findings.extend(merge.findings);
     }
@@ -157,7 +159,7 @@ impl<'a> Merge<'a> {
         let language = &translation.language;
         if languages.iter().any(|known| known.value == language.value) {
             let message = format!("'{}' is there already", language.value);
-            merge.find("language", language, message);
+            merge.find(Fault::Language, language, message);
         }
         languages.push(merge.placed(language));
         merge
@@ -171,15 +173,16 @@ impl<'a> Merge<'a> {
         }
     }
 
-    fn find(&mut self, code: &'static str, at: &Word, message: impl Into<String>) {
-        let finding = Finding::at(code, at, message);
+    #[track_caller]
+    fn find(&mut self, fault: Fault, at: &Word, message: impl Into<String>) {
+        let finding = Finding::at(fault, at, message);
         self.findings.push(finding.in_file(&self.translation.file));
     }
 
     /// What the translation names and the menus do not have.
     fn lacks<'k>(&mut self, at: &Word, what: &str, known: impl IntoIterator<Item = &'k str>) {
         let message = format!("there is no {what} '{}'", at.value);
-        let finding = Finding::at("translation", at, message);
+        let finding = Finding::at(Fault::Translation, at, message);
         let finding = match did_you_mean(&at.value, known) {
             Some(hint) => finding.hint(hint),
             None => finding.hint("take it out"),
@@ -199,7 +202,7 @@ impl<'a> Merge<'a> {
                 Some((at, texts)) => self.screen(screen, at, texts),
                 None if screen.has_texts() && !self.translation.texts.fall_back => {
                     let message = format!("'{}' has no text in '{}'", name.value, self.code());
-                    self.find("language", at, message);
+                    self.find(Fault::Language, at, message);
                 }
                 None => {}
             }
@@ -229,7 +232,7 @@ impl<'a> Merge<'a> {
             }
             (None, Some(text)) => {
                 let message = format!("'{}' has no '{key}' to translate", at.value);
-                self.find("translation", text, message);
+                self.find(Fault::Translation, text, message);
             }
             (None, None) => {}
         }
@@ -263,15 +266,19 @@ impl<'a> Merge<'a> {
 
     fn add(&self, say: &mut Say, text: &Word) {
         let language = self.placed(&self.translation.language);
-        say.0.push((language, self.placed(text)));
+        say.each.0.push((language, self.placed(text)));
     }
 
     fn missing(&mut self, say: &Say, at: &Word, message: String) {
-        if self.translation.texts.fall_back {
+        if self.translation.texts.fall_back || say.every.is_some() {
             return;
         }
-        let finding = Finding::at("language", at, format!("{message} in '{}'", self.code()));
-        let finding = match say.0.first() {
+        let finding = Finding::at(
+            Fault::Language,
+            at,
+            format!("{message} in '{}'", self.code()),
+        );
+        let finding = match say.each.0.first() {
             Some((language, text)) => {
                 finding.hint(format!("in '{}': {:?}", language.value, text.value))
             }
@@ -286,8 +293,14 @@ impl<'a> Merge<'a> {
 }
 
 impl ScreenFile {
+    /// Whether there is anything to translate.
     fn has_texts(&self) -> bool {
-        self.say.is_some() || self.end.is_some() || !self.notice.0.is_empty()
+        let own = [&self.say, &self.item, &self.end].into_iter().flatten();
+        let options = self.options.0.iter().map(|(_, option)| &option.say);
+        let notices = self.notice.0.iter().map(|(_, say)| say);
+        own.chain(options)
+            .chain(notices)
+            .any(|say| say.every.is_none())
     }
 }
 

@@ -439,10 +439,11 @@ fn a_configuration_that_is_not_understood_stops_the_start() {
 }
 
 /// A copy of the menus in which `booking` leads to a screen that is not there.
-fn broken_menus(folder: &Path) -> usize {
+fn broken_menus(folder: &Path) -> (usize, usize) {
     for name in [
         "booking.yaml",
         "host.yaml",
+        "choose_language.yaml",
         "messages.yaml",
         "languages/en.yaml",
         "languages/sw.yaml",
@@ -454,27 +455,38 @@ fn broken_menus(folder: &Path) -> usize {
     let path = folder.join("booking.yaml");
     let source = fs::read_to_string(&path).unwrap();
     let broken = source.replacen("goto: look_up_place", "goto: look_up_plaice", 1);
-    let line = broken.lines().position(|line| line.contains("plaice"));
     fs::write(&path, &broken).unwrap();
-    line.unwrap() + 1
+    let mut lines = broken.lines().map(|line| line.find("look_up_plaice"));
+    let line = lines.clone().position(|column| column.is_some());
+    let column = lines.find_map(|column| column);
+    (line.unwrap() + 1, column.unwrap() + 1)
 }
 
 #[test]
 fn a_menu_with_an_error_stops_the_start_and_fails_the_check() {
     let folder = TempDir::new().unwrap();
     let menus = folder.path().join("menus");
-    let line = broken_menus(&menus);
+    let (line, column) = broken_menus(&menus);
     let config = format!("{CONFIG}{NO_STORES}menus: {}\n", menus.display());
     let checked = finish(reserveflow().args(["menus", "check"]).arg(&menus));
     for finished in [serve(folder.path(), &config), checked] {
-        assert!(!finished.status.success());
+        assert_eq!(finished.status.code(), Some(1));
         let printed = &finished.printed;
         assert!(
-            printed.contains(&format!("booking.yaml:{line}:"))
+            printed.contains(&format!("booking.yaml:{line}:{column}"))
                 && printed.contains("look_up_plaice"),
             "{printed}"
         );
     }
+    // A file that is no text at all.
+    let mut bytes = fs::read(menus.join("messages.yaml")).unwrap();
+    bytes.extend(b"\xff");
+    let last = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+    fs::write(menus.join("messages.yaml"), bytes).unwrap();
+    let finished = serve(folder.path(), &config);
+    assert_eq!(finished.status.code(), Some(1));
+    let place = format!("messages.yaml: line {last}, column 1");
+    assert!(finished.printed.contains(&place), "{}", finished.printed);
     let nowhere = finish(reserveflow().args(["menus", "check", "/nonexistent"]));
     assert!(!nowhere.status.success());
     assert!(
@@ -493,9 +505,7 @@ fn a_menu_with_an_error_stops_the_start_and_fails_the_check() {
 fn programs_are_told_what_is_wrong_with_a_menu_and_where() {
     let folder = TempDir::new().unwrap();
     let menus = folder.path().join("menus");
-    let line = broken_menus(&menus);
-    let source = fs::read_to_string(menus.join("booking.yaml")).unwrap();
-    let column = source.lines().nth(line - 1).unwrap().find("look_up_plaice");
+    let (line, column) = broken_menus(&menus);
     let check = |folder: &Path| {
         let mut command = reserveflow();
         let output = command
@@ -518,7 +528,7 @@ fn programs_are_told_what_is_wrong_with_a_menu_and_where() {
     );
     assert_eq!(
         (target["line"].as_u64(), target["column"].as_u64()),
-        (Some(line as u64), Some(column.unwrap() as u64 + 1))
+        (Some(line as u64), Some(column as u64))
     );
     assert_eq!(target["message"], "there is no screen 'look_up_plaice'");
     assert_eq!(target["hint"], "did you mean 'look_up_place'?");

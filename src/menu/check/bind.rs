@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, exits};
 use crate::menu::action;
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::flow::{Choice, Kind, Setting, Texts};
 use crate::menu::source::Word;
 use crate::menu::template::Path;
@@ -118,12 +118,12 @@ impl Check<'_> {
         if !bound.contains(variable) && !is_given(variable) {
             let finding = if self.flow.variables.iter().any(|(name, _)| name == variable) {
                 Finding::at(
-                    "unbound",
+                    Fault::Unbound,
                     at,
                     format!("'{variable}' is not bound on every way to this place"),
                 )
             } else {
-                Finding::at("variable", at, format!("'{variable}' is not declared"))
+                Finding::at(Fault::Variable, at, format!("'{variable}' is not declared"))
                     .hint("declare it under 'variables'")
             };
             self.findings.push(finding);
@@ -155,7 +155,7 @@ impl Check<'_> {
                         .any(|(name, _)| *name == path.variable)
                 {
                     self.findings.push(Finding::at(
-                        "type",
+                        Fault::Type,
                         word,
                         format!(
                             "'{}' has no field '{}'",
@@ -169,7 +169,7 @@ impl Check<'_> {
                 let of = self.flow.type_of(path, item);
                 if of.is_some_and(|of| of.chars_max().is_none()) {
                     self.findings.push(Finding::at(
-                        "type",
+                        Fault::Type,
                         word,
                         format!(
                             "'{}' is no text and cannot be cut",
@@ -183,12 +183,12 @@ impl Check<'_> {
                 language.is_none_or(|language| template.septets_max(&type_of, language).is_some());
             if !shows && !self.findings.iter().any(|finding| finding.is_at(word)) {
                 let message = "a value in this text cannot be shown";
-                self.findings.push(Finding::at("type", word, message));
+                self.findings.push(Finding::at(Fault::Type, word, message));
             }
             for (path, forms) in template.plurals() {
                 if language.is_some_and(|language| language.plural.forms() != forms) {
                     self.findings.push(Finding::at(
-                        "plural",
+                        Fault::Plural,
                         word,
                         format!(
                             "'{}' has {forms} forms, the language has another number",

@@ -3,7 +3,7 @@
 use super::Check;
 use super::bind::Bound;
 use crate::menu::condition::{Condition, Sure};
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::flow::Kind;
 use crate::menu::template::Path;
 
@@ -25,7 +25,7 @@ impl Check<'_> {
         if !is_sound && !said {
             let message = format!("'{}' compares what cannot be compared", word.value);
             self.findings.push(
-                Finding::at("type", word, message)
+                Finding::at(Fault::Type, word, message)
                     .hint("a count or an amount with a number, or two values of one type"),
             );
         }
@@ -35,7 +35,7 @@ impl Check<'_> {
                 Sure::Never => format!("'{}' never holds here", word.value),
             };
             self.findings.push(
-                Finding::at("condition", word, message)
+                Finding::at(Fault::Condition, word, message)
                     .hint("take it out, with the way that nobody goes"),
             );
         }

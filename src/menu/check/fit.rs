@@ -5,7 +5,7 @@
 
 use super::{Check, asked_next};
 use crate::menu::door::{Door, Keys, SEPTETS_USUAL};
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::flow::{Ask, Flow, Kind, List, Target, Texts};
 use crate::menu::language::Language;
 use crate::menu::source::Word;
@@ -198,7 +198,7 @@ impl Check<'_> {
             let message = format!("{what} can take {taken} septets; {name} shows {room}");
             let hint = format!("shorten it by {lacking}, or cap a value as in {{name:12}}");
             self.findings
-                .push(Finding::at("fit", word, message).hint(hint));
+                .push(Finding::at(Fault::Fit, word, message).hint(hint));
         }
     }
 }

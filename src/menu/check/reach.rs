@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Check, ways};
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::flow::{Kind, RUNS_MAX, Target};
 use crate::menu::link::own_name;
 
@@ -19,7 +19,7 @@ impl Check<'_> {
             let screen = &self.flow.screens[entry];
             if !matches!(screen.kind, Kind::Ask(_)) {
                 self.findings.push(Finding::at(
-                    "screen",
+                    Fault::Screen,
                     &screen.at,
                     format!(
                         "'{}' is where callers are taken: it has to ask something",
@@ -35,12 +35,12 @@ impl Check<'_> {
                 let message =
                     format!("'{name}' is where callers are taken: it has to ask something");
                 self.findings
-                    .push(Finding::at("screen", &screen.at, message));
+                    .push(Finding::at(Fault::Screen, &screen.at, message));
             }
             if self.flow.commits(Target::Screen(*entry)) {
                 let message = format!("who dials '{alias}' would come to '{name}' unasked");
                 self.findings
-                    .push(Finding::at("dial", &screen.at, message).hint(
+                    .push(Finding::at(Fault::Dial, &screen.at, message).hint(
                         "lead to a screen that asks before anything is booked, paid or sent",
                     ));
             }
@@ -63,7 +63,7 @@ impl Check<'_> {
             if !reached.contains(&index) {
                 self.findings.push(
                     Finding::at(
-                        "unreachable",
+                        Fault::Unreachable,
                         &screen.at,
                         format!("no answer leads to '{}'", own_name(&screen.name)),
                     )
@@ -83,7 +83,7 @@ impl Check<'_> {
                     let ways = ways(self.flow, at);
                     if ways.contains(&index) {
                         self.findings.push(Finding::at(
-                            "loop",
+                            Fault::Loop,
                             &screen.at,
                             format!(
                                 "'{}' can lead back to itself without asking anything",
@@ -99,7 +99,7 @@ impl Check<'_> {
         for (index, screen) in self.flow.screens.iter().enumerate() {
             if self.works(index) > RUNS_MAX {
                 self.findings.push(Finding::at(
-                    "limit",
+                    Fault::Limit,
                     &screen.at,
                     format!(
                         "more than {RUNS_MAX} pieces of work in a row begin at '{}'",

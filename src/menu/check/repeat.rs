@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, asked_next};
 use crate::country::COUNTRIES;
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::flow::{Ask, Kind, Target};
 use crate::menu::input::Reader;
 use crate::menu::source::Word;
@@ -47,7 +47,7 @@ impl Check<'_> {
                             "'{key}' leads here from '{from}' and costs money here: whoever sends it twice has paid"
                         );
                         let hint = "take a key that leads here from nowhere, or lead elsewhere";
-                        findings.push(Finding::at("repeat", costly.at, message).hint(hint));
+                        findings.push(Finding::at(Fault::Repeat, costly.at, message).hint(hint));
                         break;
                     }
                 }

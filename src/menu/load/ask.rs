@@ -1,7 +1,7 @@
 //! A screen that says something and waits: its options, its list, and what is typed.
 
 use super::Loader;
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::flow::{Ask, Choice, Input, List, Setting, Target};
 use crate::menu::link::own_name;
 use crate::menu::source::{Map, OptionFile, Say, ScreenFile, Word};
@@ -21,14 +21,14 @@ impl Loader<'_> {
         let to = screen.goto.as_ref().and_then(|goto| self.target(goto));
         if screen.goto.is_none() && (screen.input.is_some() || screen.list.is_some()) {
             self.find(Finding::at(
-                "target",
+                Fault::Target,
                 name,
                 "'input' and 'list' need a 'goto'",
             ));
         }
         if screen.goto.is_some() && screen.input.is_none() && screen.list.is_none() {
             self.find(Finding::at(
-                "screen",
+                Fault::Screen,
                 name,
                 "'goto' belongs to a screen with 'input' or 'list'",
             ));
@@ -36,7 +36,7 @@ impl Loader<'_> {
         let both = screen.input.is_some() && screen.list.is_some();
         if both != screen.typed_goto.is_some() {
             self.find(Finding::at(
-                "screen",
+                Fault::Screen,
                 name,
                 "'typed_goto' says where typed words lead on a screen with 'input' and 'list'",
             ));
@@ -63,7 +63,7 @@ impl Loader<'_> {
                 let message =
                     format!("'{number}' leads around behind {door} and is a number of the list");
                 self.find(
-                    Finding::at("key", &list.at, message)
+                    Finding::at(Fault::Key, &list.at, message)
                         .hint(format!("write 'at_most: {}' beside 'list'", number - 1)),
                 );
             }
@@ -81,7 +81,7 @@ impl Loader<'_> {
             };
             self.find(
                 Finding::at(
-                    "dead end",
+                    Fault::DeadEnd,
                     name,
                     format!("{why} '{}'", own_name(&name.value)),
                 )
@@ -102,10 +102,10 @@ impl Loader<'_> {
         let taken = self.door_of(&key.value).map(|door| door.name.clone());
         if let Some(door) = taken {
             let message = format!("'{}' leads around behind {door}", key.value);
-            self.find(Finding::at("key", key, message).hint("take another"));
+            self.find(Finding::at(Fault::Key, key, message).hint("take another"));
         } else if !plain {
             let message = format!("'{}' cannot be an option's key", key.value);
-            self.find(Finding::at("key", key, message).hint("0 to 999"));
+            self.find(Finding::at(Fault::Key, key, message).hint("0 to 999"));
         }
         let mut set = Vec::new();
         for (name, word) in &option.set.0 {
@@ -115,7 +115,7 @@ impl Loader<'_> {
             match self.setting(word, of) {
                 Some(setting) => set.push((name.value.clone(), setting)),
                 None => self.find(Finding::at(
-                    "type",
+                    Fault::Type,
                     word,
                     format!("'{}' is not a {}", word.value, of.word()),
                 )),
@@ -129,7 +129,7 @@ impl Loader<'_> {
                 .any(|known| known.value == language.value)
         {
             self.find(Finding::at(
-                "language",
+                Fault::Language,
                 language,
                 format!("the flow does not speak '{}'", language.value),
             ));
@@ -167,7 +167,7 @@ impl Loader<'_> {
     ) -> Option<Input> {
         let [(variable, of)] = &input.0[..] else {
             self.find(Finding::at(
-                "screen",
+                Fault::Screen,
                 name,
                 "'input' binds exactly one variable",
             ));
@@ -177,14 +177,14 @@ impl Loader<'_> {
         let read = Type::parse(&of.value).filter(|read| read.fits_in(declared));
         if read.is_none() {
             self.find(Finding::at(
-                "type",
+                Fault::Type,
                 of,
                 format!("'{}' is declared as '{}'", variable.value, declared.word()),
             ));
         }
         if !declared.can_be_typed() {
             self.find(Finding::at(
-                "type",
+                Fault::Type,
                 of,
                 format!("nobody can type a {}", declared.word()),
             ));
@@ -204,7 +204,7 @@ impl Loader<'_> {
             Type::List(of) => of,
             other => {
                 self.find(Finding::at(
-                    "type",
+                    Fault::Type,
                     list,
                     format!("'{}' is a {}, not a list", list.value, other.word()),
                 ));
@@ -213,7 +213,7 @@ impl Loader<'_> {
         };
         let (Some(item), Some(pick)) = (&screen.item, &screen.pick) else {
             self.find(Finding::at(
-                "screen",
+                Fault::Screen,
                 name,
                 "a 'list' needs 'item' and 'pick'",
             ));
@@ -221,7 +221,7 @@ impl Loader<'_> {
         };
         if self.variable(pick)? != Type::Record(of) {
             self.find(Finding::at(
-                "type",
+                Fault::Type,
                 pick,
                 format!("'{}' cannot hold a {}", pick.value, of.name),
             ));
@@ -254,7 +254,7 @@ impl Loader<'_> {
                 && !(1..=LIST_LEN_MAX).contains(&number)
             {
                 let message = format!("'{key}' is 1 to {LIST_LEN_MAX}");
-                let finding = Finding::at_location("limit", defined, message);
+                let finding = Finding::at_location(Fault::Limit, defined, message);
                 self.find(match &name.file {
                     Some(file) => finding.in_file(file),
                     None => finding,

@@ -1,7 +1,7 @@
 //! What can be dialled behind the code to begin at a screen of its own.
 
 use super::Loader;
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 
 /// The longest that is dialled for a screen, in characters.
 const ALIAS_CHARS_MAX: usize = 12;
@@ -15,13 +15,13 @@ impl Loader<'_> {
             if !is_short || !alias.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 let message = format!("'{}' cannot be dialled behind the code", name.value);
                 self.find(
-                    Finding::at("dial", name, message)
+                    Finding::at(Fault::Dial, name, message)
                         .hint(format!("letters and digits, {ALIAS_CHARS_MAX} at most")),
                 );
             }
             if aliases.iter().any(|(known, _)| *known == alias) {
                 let message = format!("'{}' is there already", name.value);
-                self.find(Finding::at("dial", name, message));
+                self.find(Finding::at(Fault::Dial, name, message));
             }
             aliases.extend(self.screen_index(screen).map(|screen| (alias, screen)));
         }

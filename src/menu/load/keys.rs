@@ -2,7 +2,7 @@
 
 use super::Loader;
 use crate::menu::door::{Door, Keys};
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::source::{Map, OptionFile, ScreenFile, Word};
 
 impl Loader<'_> {
@@ -16,7 +16,7 @@ impl Loader<'_> {
                 let at = words.find(|word| word.value == bad);
                 let message = format!("behind {}, '{bad}' cannot lead around", door.name);
                 self.find(
-                    Finding::at("key", at.unwrap_or(&self.file.flow), message)
+                    Finding::at(Fault::Key, at.unwrap_or(&self.file.flow), message)
                         .hint("0 to 999 or 00, each once"),
                 );
             }
@@ -44,7 +44,7 @@ impl Loader<'_> {
             {
                 self.find(
                     Finding::at(
-                        "key",
+                        Fault::Key,
                         key,
                         format!("'{number}' is also a number of the list, which has up to {at_most} items"),
                     )
@@ -77,7 +77,7 @@ impl Loader<'_> {
         if let Some((key, door)) = taken {
             let message = format!("'{key}' leads around behind {door} and can be typed here");
             self.find(
-                Finding::at("key", of, message)
+                Finding::at(Fault::Key, of, message)
                     .hint("give that another key under 'keys', or ask for other numbers"),
             );
         }

@@ -2,7 +2,7 @@
 
 use super::Loader;
 use crate::menu::action;
-use crate::menu::finding::{Finding, did_you_mean};
+use crate::menu::finding::{Fault, Finding, did_you_mean};
 use crate::menu::flow::Run;
 use crate::menu::source::{ScreenFile, Word};
 
@@ -10,7 +10,11 @@ impl Loader<'_> {
     pub(super) fn run(&mut self, screen: &ScreenFile, run: &Word) -> Option<Run> {
         let Some(action) = action::find(&run.value) else {
             let hint = did_you_mean(&run.value, action::ACTIONS.iter().map(|action| action.name));
-            let finding = Finding::at("action", run, format!("there is no action '{}'", run.value));
+            let finding = Finding::at(
+                Fault::Action,
+                run,
+                format!("there is no action '{}'", run.value),
+            );
             self.find(match hint {
                 Some(hint) => finding.hint(hint),
                 None => finding,
@@ -21,7 +25,7 @@ impl Loader<'_> {
         for (outcome, target) in &screen.on.0 {
             if action.outcome(&outcome.value).is_none() {
                 self.find(Finding::at(
-                    "outcome",
+                    Fault::Outcome,
                     outcome,
                     format!("'{}' never ends in '{}'", action.name, outcome.value),
                 ));
@@ -36,7 +40,7 @@ impl Loader<'_> {
             if screen.on.find(outcome.name).is_none() {
                 self.find(
                     Finding::at(
-                        "outcome",
+                        Fault::Outcome,
                         run,
                         format!(
                             "the outcome '{}' of '{}' is not handled",
@@ -51,7 +55,7 @@ impl Loader<'_> {
         for (outcome, say) in &screen.notice.0 {
             if screen.on.find(&outcome.value).is_none() {
                 self.find(Finding::at(
-                    "outcome",
+                    Fault::Outcome,
                     outcome,
                     format!("a notice for '{}', which is not handled", outcome.value),
                 ));

@@ -1,7 +1,7 @@
 //! Flows that call one another: what is shown, where back leads, and what is wrong is found in its own file.
 
 use crate::menu::Menu;
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::link::Called;
 use crate::menu::load::load_whole;
 use crate::menu::step::{Step, World};
@@ -115,7 +115,11 @@ fn each_call_is_proven_by_itself() {
     // The guests are known where the host asked for them, and not where nobody did.
     let host = HOST.replace("1: { say: { en: Guests, sw: Wageni }, goto: ask }", "1: { say: { en: Guests, sw: Wageni }, goto: shown }\n      4: { say: { en: Ask, sw: Uliza }, goto: ask }");
     let findings = load(MAIN, &host, PEOPLE).unwrap_err();
-    assert!(findings.iter().all(|finding| finding.code == "unbound"));
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding.fault.word() == "unbound")
+    );
     assert_eq!(findings.len(), 2, "one in each language: {findings:?}");
 }
 
@@ -148,12 +152,18 @@ const CASES: &[Case] = &[
     ("language", "does not speak 'sw'", "people", "flow: people\nlanguages: [en, sw]", "flow: ¶people\nlanguages: [en]"),
     ("language", "does not speak 'fr'", "people", "languages: [en, sw]", "languages: [en, sw, ¶fr]"),
     ("language", "no text in 'sw'", "people", "  how_many:\n    say: { en: \"How many people?\", sw: \"Watu wangapi?\" }", "  ¶how_many:\n    say: { en: \"How many people?\" }"),
+    ("syntax", "unknown field", "people", "    input: { guests", "    ¶inptu: { guests"),
     ("unreachable", "no flow calls 'people'", "people", "flow: people", "flow: ¶people"),
 ];
 
 #[test]
 fn each_fault_is_found_in_its_own_file() {
-    let mut faults = Vec::new();
+    assert!(!found().is_empty());
+}
+
+/// What is found of each case at its place.
+pub(super) fn found() -> Vec<Finding> {
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
     for (code, words, file, from, to) in CASES {
         let (mut main, mut host, mut people) =
             (MAIN.to_owned(), HOST.to_owned(), PEOPLE.to_owned());
@@ -180,15 +190,47 @@ fn each_fault_is_found_in_its_own_file() {
         *broken = marked.replace('¶', "");
         let findings = load(&main, &host, &people).err().unwrap_or_default();
         let expected = (!file.is_empty()).then(|| format!("{file}.yaml"));
-        let found = findings.iter().any(|finding| {
-            finding.code == *code
+        let placed = findings.into_iter().filter(|finding| {
+            finding.fault.word() == *code
                 && finding.message.contains(words)
                 && finding.file.as_deref() == expected.as_deref()
                 && (finding.line, finding.column) == (line, column)
         });
-        if !found {
-            faults.push(format!("{code} {words} at {line}:{column}: {findings:#?}"));
+        let before = found.len();
+        found.extend(placed);
+        if found.len() == before {
+            faults.push(format!("{code} {words} is not at {line}:{column}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    found
+}
+
+#[test]
+fn flows_that_call_one_another_without_end_in_sight_are_found() {
+    assert_eq!(found_of_a_deep_call().len(), 1);
+}
+
+/// What is found of five flows, each of which calls the next.
+pub(super) fn found_of_a_deep_call() -> Vec<Finding> {
+    let flow = |name: &str, screen: &str| {
+        format!(
+            "flow: {name}\nlanguages: [en]\nstart: a\nvariables: {{}}\nscreens:\n  a: {screen}\n"
+        )
+    };
+    let called = (1..=5).map(|number| {
+        let next = format!("{{ call: f{}, goto: return }}", number + 1);
+        let last =
+            "{ say: { en: A }, options: { 1: { say: { en: B }, goto: return } } }".to_owned();
+        let screen = if number == 5 { last } else { next };
+        let name = format!("f{number}");
+        Called::parse(&format!("{name}.yaml"), &flow(&name, &screen)).unwrap()
+    });
+    let main = flow("main", "{ call: f1, goto: b }") + "  b: { end: { en: C } }\n";
+    let findings = load_whole(&main, called.collect(), &[], &languages(), &doors(160)).unwrap_err();
+    let deep = findings.into_iter().filter(|finding| {
+        let place = (finding.file.as_deref(), finding.line, finding.column);
+        finding.fault == Fault::Limit && place == (Some("f4.yaml"), 6, 14)
+    });
+    deep.collect()
 }

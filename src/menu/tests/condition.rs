@@ -118,7 +118,7 @@ fn an_option_is_there_only_where_its_condition_holds_and_a_fork_goes_its_way() {
     let findings = load(FLOW, &languages(), &doors(160)).unwrap_err();
     let found: Vec<_> = findings
         .iter()
-        .map(|finding| (finding.code, finding.line))
+        .map(|finding| (finding.fault.word(), finding.line))
         .collect();
     assert_eq!(found, [("condition", 25)]);
 

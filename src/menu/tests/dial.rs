@@ -87,13 +87,18 @@ fn what_is_no_alias_goes_to_the_screen_that_takes_it() {
 
 /// The flow without the languages that have files of their own.
 fn in_two_languages(source: &str) -> crate::menu::Menu {
-    let only = source.lines().filter(|line| {
-        let mut further = ["lg", "rw", "fr", "pcm", "ha", "yo"].into_iter();
-        !further.any(|code| line.contains(&format!("language: {code},")))
-    });
-    let source = only.map(|line| format!("{line}\n")).collect::<String>();
-    let called = vec![Called::parse("host.yaml", &shipped("host.yaml")).unwrap()];
+    let further = ["lg", "rw", "fr", "pcm", "ha", "yo"].map(|code| format!("language: {code},"));
+    let mut language = shipped("choose_language.yaml");
+    for further in &further {
+        let line = language.lines().find(|line| line.contains(further));
+        language = language.replace(&format!("{}\n", line.unwrap()), "");
+    }
+    let called = [
+        ("host.yaml", shipped("host.yaml")),
+        ("choose_language.yaml", language),
+    ];
+    let called = called.map(|(name, source)| Called::parse(name, &source).unwrap());
     let languages = languages();
-    let flow = load_whole(&source, called, &[], &languages, &doors(160)).unwrap();
+    let flow = load_whole(source, called.into(), &[], &languages, &doors(160)).unwrap();
     crate::menu::Menu { flow, languages }
 }

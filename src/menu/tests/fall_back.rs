@@ -122,7 +122,11 @@ fn a_screen_that_lacks_a_line_is_said_in_the_language_of_the_country() {
 fn only_who_says_so_may_lack_lines_and_the_rest_is_proven() {
     let strict = load(FLOW, &FRENCH.replace("fall_back: true\n", ""), 160).unwrap_err();
     assert_eq!(strict.len(), 3, "{strict:?}");
-    assert!(strict.iter().all(|finding| finding.code == "language"));
+    assert!(
+        strict
+            .iter()
+            .all(|finding| finding.fault.word() == "language")
+    );
     // Half a translation is no licence for wrong lines.
     for (from, to, code) in [
         ("\"Oui\"", "\"{town}\"", "variable"),
@@ -132,7 +136,7 @@ fn only_who_says_so_may_lack_lines_and_the_rest_is_proven() {
         let found: Vec<_> = found
             .into_iter()
             .flatten()
-            .map(|finding| finding.code)
+            .map(|finding| finding.fault.word())
             .collect();
         assert_eq!(found, [code], "{from}");
     }

@@ -1,6 +1,6 @@
 //! A small menu, broken in one way at a time: each finding names its kind, its line and its column.
 
-use crate::menu::finding::Finding;
+use crate::menu::finding::{Fault, Finding};
 use crate::menu::language::Language;
 use crate::menu::load::load;
 use crate::menu::messages::Messages;
@@ -157,11 +157,13 @@ pub(super) const CASES: &[Case] = &[
     ("dial", "'X' is there already", &[("dial: where\n", "dial: where\naliases: { x: where, ¶X: where }\n")]),
     ("dial", "would come to 'ring' unasked", &[("dial: where\n", "dial: where\naliases: { x: ring }\n"), ("  lost:\n", "  ¶ring: { run: call_back, on: { noted: lost, unavailable: lost } }\n  lost:\n")]),
     ("target", "no screen 'wher'", &[("dial: where\n", "dial: where\naliases: { x: ¶wher }\n")]),
+    ("screen", "'bye' is where callers are taken", &[("dial: where\n", "dial: where\naliases: { x: bye }\n"), ("  lost:\n", "  ¶bye: { end: { en: Bye, sw: Kwaheri } }\n  lost:\n")]),
     // Keys.
     ("key", "'00' leads around", &[("      90:", "      ¶00:")]),
     ("key", "'98' leads around behind test", &[("      90:", "      ¶98:")]),
     ("key", "'97' leads around behind test", &[("start: home", "start: home\nkeys: { more: 97 }"), ("      90:", "      ¶97:")]),
     ("key", "'2' leads around behind test and is a number of the list", &[("start: home", "start: home\nkeys: { home: 2 }"), ("list: places\n", "list: ¶places\n"), ("      2: { say: { en: Swahili, sw: Kiswahili }, language: sw, goto: home }\n", "")]),
+    ("key", "'27' leads around behind test and can be typed here", &[("start: home", "start: home\nkeys: { back: 27 }"), ("input: { nights: count", "input: { nights: ¶count")]),
     ("key", "'99' cannot lead around", &[("start: home", "start: home\nkeys: { more: ¶99 }")]),
     ("key", "'x' cannot lead around", &[("start: home", "start: home\nkeys: { back: ¶x }")]),
     ("key", "'1000' cannot be", &[("      90:", "      ¶1000:")]),
@@ -210,24 +212,43 @@ fn the_small_menu_has_nothing_to_find() {
     assert_eq!(load(SMALL, &languages(), &doors(160)).map(|_| ()), Ok(()));
 }
 
-#[test]
-fn each_fault_is_found_once_where_it_stands_and_drawn_with_its_line() {
-    let languages = languages();
-    let mut faults = Vec::new();
-    for (code, words, changes) in CASES {
-        let (source, line, column) = broken(SMALL, changes);
-        let findings = load(&source, &languages, &doors(160))
-            .err()
-            .unwrap_or_default();
-        if let Err(fault) = points_at(&findings, &source, (code, words, line, column)) {
+/// What is found of each case, which is one thing at its place, drawn with its line.
+fn found_of(
+    whole: &str,
+    cases: &[Case],
+    load: impl Fn(&str) -> Option<Vec<Finding>>,
+) -> Vec<Finding> {
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for (fault, words, changes) in cases {
+        let (source, line, column) = broken(whole, changes);
+        let findings = load(&source).unwrap_or_default();
+        if let Err(fault) = points_at(&findings, &source, (fault, words, line, column)) {
             faults.push(fault);
         }
+        found.extend(findings);
     }
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    found
+}
+
+pub(super) fn found_of_the_small_menu() -> Vec<Finding> {
+    let languages = languages();
+    found_of(SMALL, CASES, |source| {
+        load(source, &languages, &doors(160)).err()
+    })
+}
+
+#[test]
+fn each_fault_is_found_once_where_it_stands_and_drawn_with_its_line() {
+    assert!(!found_of_the_small_menu().is_empty());
 }
 
 #[test]
 fn too_many_screens_or_pieces_of_work_are_found() {
+    assert_eq!(found_of_what_is_too_much().len(), 2);
+}
+
+pub(super) fn found_of_what_is_too_much() -> Vec<Finding> {
     let languages = languages();
     let chain = |runs: usize| {
         let mut source = SMALL.replace("one: when,", "one: work_1,");
@@ -247,10 +268,12 @@ fn too_many_screens_or_pieces_of_work_are_found() {
     };
     // `look` is the first of eight.
     assert_eq!(chain(7), []);
-    let [finding] = &chain(8)[..] else {
+    let works = chain(8);
+    let [finding] = &works[..] else {
         panic!("one finding");
     };
-    assert_eq!((finding.code, finding.line), ("limit", 33));
+    let place = (finding.fault, finding.line, finding.column);
+    assert_eq!(place, (Fault::Limit, 33, 3));
 
     let mut source = SMALL.replace("sw: Tena }, goto: home", "sw: Tena }, goto: s0");
     for screen in 0..500 {
@@ -260,11 +283,13 @@ fn too_many_screens_or_pieces_of_work_are_found() {
         ));
     }
     source.push_str("  s500: { end: { en: A, sw: B } }\n");
-    let findings = load(&source, &languages, &doors(160)).unwrap_err();
-    assert_eq!(
-        (findings[0].code, findings[0].line, findings[0].column),
-        ("limit", 1, 7)
-    );
+    let screens = load(&source, &languages, &doors(160)).unwrap_err();
+    let place = (screens[0].fault, screens[0].line, screens[0].column);
+    assert_eq!(place, (Fault::Limit, 1, 7));
+    works
+        .into_iter()
+        .chain(screens.into_iter().take(1))
+        .collect()
 }
 
 #[test]
@@ -293,46 +318,41 @@ const MESSAGE_CASES: &[Case] = &[
     ("syntax", "duplicate", &[("  pay_first:", "  ¶busy:")]),
 ];
 
-#[test]
-fn each_fault_of_the_messages_is_found_where_it_stands() {
+pub(super) fn found_of_the_messages() -> Vec<Finding> {
     let languages = languages();
-    let messages = shipped("messages.yaml");
-    let mut faults = Vec::new();
-    for (code, words, changes) in MESSAGE_CASES {
-        let (source, line, column) = broken(&messages, changes);
-        let findings = Messages::load(&source, &languages)
-            .err()
-            .unwrap_or_default();
-        if let Err(fault) = points_at(&findings, &source, (code, words, line, column)) {
-            faults.push(fault);
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    found_of(&shipped("messages.yaml"), MESSAGE_CASES, |source| {
+        Messages::load(source, &languages).err()
+    })
 }
 
-/// What is replaced in the Swahili file by what, and words of what is said of it.
+#[test]
+fn each_fault_of_the_messages_is_found_where_it_stands() {
+    assert!(!found_of_the_messages().is_empty());
+}
+
 #[rustfmt::skip]
-const LANGUAGE_CASES: &[(&str, &str, &str)] = &[
-    ("  text: \"Andika neno.\"\n", "", "wrong.text is missing"),
-    ("  text: \"", "  txt: \"x\"\n  text: \"", "wrong.txt is unknown"),
-    ("Andika neno.", "Andika {neno}.", "wrong.text: unknown value {neno}"),
-    ("Andika {low} hadi {high}.", "Andika {low hadi {high}.", "wrong.count: "),
-    ("Andika neno.", "Andika “neno”.", "wrong.text: '“' is not in the GSM-7 alphabet"),
-    ("home: Mwanzo", "home: Mwạnzo", "'Mwạnzo' has a letter outside the GSM-7 alphabet"),
-    ("[Jtt, ", "[Jtṭ, ", "'Jtṭ' has a letter outside the GSM-7 alphabet"),
-    ("plural: one_other", "plural: two", "line 3"),
-    ("weekdays: [Jtt, ", "weekdays: [", "weekdays"),
-    ("today:", "todays:", "todays"),
+const LANGUAGE_CASES: &[Case] = &[
+    ("language", "'text' is missing", &[("wrong:\n  ", "wrong:\n  ¶"), ("  text: \"Andika neno.\"\n", "")]),
+    ("language", "in the way 'txt'", &[("  text: \"", "  ¶txt: \"x\"\n  text: \"")]),
+    ("variable", "does not know 'neno'", &[("\"Andika neno.", "¶\"Andika {neno}.")]),
+    ("text", "is not a variable", &[("\"Andika {low} hadi {high}.", "¶\"Andika {low hadi {high}.")]),
+    ("text", "'“' is not in the GSM-7 alphabet", &[("\"Andika neno.", "¶\"Andika “neno”.")]),
+    ("text", "'Mwạnzo' has a letter outside", &[("home: Mwanzo", "home: ¶Mwạnzo")]),
+    ("text", "'Jtṭ' has a letter outside", &[("[Jtt, ", "[¶Jtṭ, ")]),
+    ("syntax", "unknown variant", &[("plural: one_other", "plural: ¶two")]),
+    ("syntax", "invalid length 6", &[("\nweekdays: [Jtt, ", "\n¶weekdays: [")]),
+    ("syntax", "unknown field", &[("\ntoday:", "\n¶todays:")]),
 ];
 
+pub(super) fn found_of_a_language() -> Vec<Finding> {
+    found_of(&shipped("languages/sw.yaml"), LANGUAGE_CASES, |source| {
+        Language::parse(source).err().map(|finding| vec![finding])
+    })
+}
+
 #[test]
-fn each_fault_of_a_language_is_named() {
-    let swahili = shipped("languages/sw.yaml");
-    for (from, to, words) in LANGUAGE_CASES {
-        assert_eq!(swahili.matches(from).count(), 1, "'{from}' is not unique");
-        let said = Language::parse(&swahili.replacen(from, to, 1)).unwrap_err();
-        assert!(said.contains(words), "'{words}' is not in\n{said}");
-    }
+fn each_fault_of_a_language_is_found_where_it_stands() {
+    assert!(!found_of_a_language().is_empty());
 }
 
 /// The file with its changes made, and where [`HERE`] stood in it.
@@ -381,7 +401,7 @@ fn points_at(
     let text = source.lines().nth(usize::try_from(row).unwrap()).unwrap();
     let after = text.chars().skip(usize::try_from(skipped).unwrap());
     let shown: String = after.take(SHOWN_CHARS).collect();
-    let found = (finding.code, finding.line, finding.column) == (code, line, column)
+    let found = (finding.fault.word(), finding.line, finding.column) == (code, line, column)
         && finding.message.contains(words)
         && picture.contains(&at)
         && picture.contains(&shown);

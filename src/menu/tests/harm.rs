@@ -143,7 +143,7 @@ proptest! {
             };
             for finding in findings.into_iter().flatten() {
                 let picture = finding.draw(name, &source);
-                prop_assert!(picture.contains(finding.code) && picture.contains(name), "{picture}");
+                prop_assert!(picture.contains(finding.fault.word()) && picture.contains(name), "{picture}");
             }
         }
     }

@@ -84,7 +84,7 @@ fn a_number_that_leads_around_is_no_answer_unless_it_has_another_key() {
         let found = load(source, &languages(), &doors(160)).err();
         let found = found.into_iter().flatten();
         found
-            .map(|finding| (finding.code, finding.line))
+            .map(|finding| (finding.fault.word(), finding.line))
             .collect::<Vec<_>>()
     };
     assert_eq!(codes(&asks("", "count 0..9")), [("key", 11)]);
@@ -154,7 +154,9 @@ fn what_asks_for_a_pin_comes_right_behind_its_screen_and_no_text_shows_it() {
     };
     let findings = broken("\"Your {answer}\"");
     assert!(
-        findings.iter().any(|finding| finding.code == "unbound"),
+        findings
+            .iter()
+            .any(|finding| finding.fault.word() == "unbound"),
         "{findings:?}"
     );
 
@@ -164,7 +166,9 @@ fn what_asks_for_a_pin_comes_right_behind_its_screen_and_no_text_shows_it() {
     );
     let findings = load(&source, &languages(), &doors(160)).unwrap_err();
     assert!(
-        findings.iter().any(|finding| finding.code == "type"),
+        findings
+            .iter()
+            .any(|finding| finding.fault.word() == "type"),
         "{findings:?}"
     );
 }

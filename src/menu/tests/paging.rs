@@ -98,7 +98,7 @@ proptest! {
             Ok(flow) => flow,
             Err(findings) => {
                 prop_assert!(
-                    findings.iter().all(|finding| finding.code == "fit"),
+                    findings.iter().all(|finding| finding.fault.word() == "fit"),
                     "{findings:?} in\n{}", screen.source()
                 );
                 return Ok(());
@@ -194,7 +194,8 @@ fn a_word_that_fits_no_page_is_refused_on_a_short_screen() {
     };
     let shown = |source: &str, answers: &[&str]| {
         let languages = languages();
-        let flow = load(source, &languages, &doors(84)).map_err(|findings| findings[0].code)?;
+        let flow =
+            load(source, &languages, &doors(84)).map_err(|findings| findings[0].fault.word())?;
         let menu = Menu { flow, languages };
         let (given, reader, door) = (Values::new(), reader(&menu), Door::new("test", 84));
         let world = World {

@@ -3,27 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::menu::action::{ACTIONS, GIVEN, VARIABLES};
+use crate::menu::finding::Fault;
 use crate::menu::value::RECORDS;
 
 use super::shipped;
-
-/// Every kind of finding, as the sources name it.
-const SOURCES: [&str; 14] = [
-    include_str!("../load.rs"),
-    include_str!("../load/ask.rs"),
-    include_str!("../load/dial.rs"),
-    include_str!("../load/keys.rs"),
-    include_str!("../load/work.rs"),
-    include_str!("../check/bind.rs"),
-    include_str!("../check/condition.rs"),
-    include_str!("../check/fit.rs"),
-    include_str!("../check/reach.rs"),
-    include_str!("../check/repeat.rs"),
-    include_str!("../link.rs"),
-    include_str!("../messages.rs"),
-    include_str!("../finding.rs"),
-    include_str!("../translation.rs"),
-];
 
 #[test]
 fn the_actions_of_the_readme_are_those_of_the_code() {
@@ -90,8 +73,8 @@ fn every_kind_of_finding_is_explained() {
         .take_while(|line| line.starts_with('|'))
         .filter_map(|line| line.split('`').nth(1))
         .collect();
-    let found: BTreeSet<&str> = SOURCES.iter().flat_map(|source| kinds(source)).collect();
-    assert_eq!(explained, found);
+    let kinds: BTreeSet<&str> = Fault::ALL.iter().map(|fault| fault.word()).collect();
+    assert_eq!(explained, kinds);
 }
 
 #[test]
@@ -120,24 +103,6 @@ fn the_first_menu_of_the_readme_is_right() {
     let (_, after) = readme.split_once("```yaml\n").unwrap();
     let (first, _) = after.split_once("```").unwrap();
     super::menu(first, 160);
-}
-
-/// The first word between quotes after each way to make a finding.
-fn kinds(source: &str) -> impl Iterator<Item = &str> {
-    let ways = [
-        "Finding::at(",
-        "Finding::at_location(",
-        "self.find(",
-        "merge.find(",
-    ];
-    ways.into_iter().flat_map(move |way| {
-        source.split(way).skip(1).filter_map(|after| {
-            let word = after.trim_start().strip_prefix('"')?.split('"').next()?;
-            word.bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b' ')
-                .then_some(word)
-        })
-    })
 }
 
 fn row(cells: &[&str]) -> String {

@@ -72,6 +72,12 @@ const FAULTS: &[Case] = &[
         "language: ¶en",
     ),
     ("translation", "no flow 'smal'", "small:", "¶smal:"),
+    (
+        "language",
+        "no texts of the flow 'small'",
+        "language: fr\nsmall:",
+        "language: ¶fr\nsmal:",
+    ),
     ("translation", "no screen 'hom'", "  home:", "  ¶hom:"),
     (
         "language",
@@ -147,6 +153,12 @@ fn a_translated_flow_speaks_both_languages() {
 
 #[test]
 fn each_fault_is_found_in_the_translation_where_it_stands() {
+    assert!(!found().is_empty());
+}
+
+/// What is found of each case at its place.
+pub(super) fn found() -> Vec<Finding> {
+    let mut found = Vec::new();
     for (code, words, from, to) in FAULTS {
         let from = from.replace("Français", "Francais");
         let source = french();
@@ -166,7 +178,7 @@ fn each_fault_is_found_in_the_translation_where_it_stands() {
         let findings = load(&broken, name).unwrap_err();
         let finding = findings
             .iter()
-            .find(|finding| finding.code == *code && finding.message.contains(words))
+            .find(|finding| finding.fault.word() == *code && finding.message.contains(words))
             .unwrap_or_else(|| panic!("{words}: {findings:#?}"));
         assert_eq!(finding.file.as_deref(), Some(name), "{words}");
         if let Some(at) = at {
@@ -177,7 +189,11 @@ fn each_fault_is_found_in_the_translation_where_it_stands() {
         }
         let picture = finding.draw(name, &broken);
         assert!(picture.contains(name), "{picture}");
+        if at.is_some() {
+            found.push(finding.clone());
+        }
     }
+    found
 }
 
 #[test]
@@ -185,11 +201,28 @@ fn a_missing_line_shows_the_one_to_translate() {
     let source = french().replace("where: { say: \"Quelle ville?\" }", "where: {}");
     let findings = load(&source, "translations/fr.yaml").unwrap_err();
     assert_eq!(findings.len(), 1, "{findings:#?}");
-    assert_eq!(findings[0].code, "language");
+    assert_eq!(findings[0].fault.word(), "language");
     assert_eq!(
         findings[0].hint.as_deref(),
         Some("in 'en': \"Which town?\"")
     );
+}
+
+#[test]
+fn a_translation_without_messages_is_found() {
+    assert_eq!(found_without_messages().len(), 1);
+}
+
+/// What is found of a translation that has no messages at all.
+pub(super) fn found_without_messages() -> Vec<Finding> {
+    let translation = Translation::parse("translations/fr.yaml", "language: fr\n").unwrap();
+    let languages = ["en", "sw", "fr"].map(language);
+    let messages = shipped("messages.yaml");
+    let findings = Messages::load_translated(&messages, &[translation], &languages).unwrap_err();
+    let placed = findings.into_iter().filter(|finding| {
+        finding.message.contains("no 'messages'") && (finding.line, finding.column) == (1, 11)
+    });
+    placed.collect()
 }
 
 #[test]
@@ -215,7 +248,7 @@ fn each_fault_of_translated_messages_is_found_where_it_stands() {
         let source = whole.replace(from, to);
         assert_ne!(source, whole, "{from}");
         let findings = findings(&source);
-        let finding = findings.iter().find(|finding| finding.code == code);
+        let finding = findings.iter().find(|finding| finding.fault.word() == code);
         let finding = finding.unwrap_or_else(|| panic!("{code}: {findings:#?}"));
         assert_eq!(finding.file.as_deref(), Some(name));
         assert!(finding.line > 1 && finding.column > 0, "{finding:?}");

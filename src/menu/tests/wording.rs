@@ -79,9 +79,14 @@ fn host_flow() -> FlowFile {
     serde_saphyr::from_str(&shipped("host.yaml")).unwrap()
 }
 
+fn language_flow() -> FlowFile {
+    serde_saphyr::from_str(&shipped("choose_language.yaml")).unwrap()
+}
+
 fn screens() -> Vec<Text> {
     let mut texts = Vec::new();
-    for (name, screen) in flow().screens.0.into_iter().chain(host_flow().screens.0) {
+    let flows = [flow(), host_flow(), language_flow()];
+    for (name, screen) in flows.into_iter().flat_map(|flow| flow.screens.0) {
         let parts = [screen.say, screen.item, screen.end];
         texts.extend(
             parts
@@ -108,7 +113,7 @@ fn screens() -> Vec<Text> {
 fn faults(texts: Vec<Text>, rule: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut faults = Vec::new();
     for (at, say) in texts {
-        for (language, word) in say.0 {
+        for (language, word) in say.each.0 {
             let why = rule(&word.value);
             faults.extend(why.map(|why| format!("{at} {}: {why}: {}", language.value, word.value)));
         }
@@ -245,6 +250,7 @@ fn every_end_says_what_happened_about_money_and_what_next() {
 fn every_language_shows_the_same_values() {
     for (at, say) in all() {
         let shown: Vec<BTreeSet<String>> = say
+            .each
             .0
             .iter()
             .map(|(_, word)| {

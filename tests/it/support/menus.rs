@@ -15,8 +15,10 @@ impl Folder {
     pub fn with_flow(flow: &str) -> Folder {
         let folder = Folder::new();
         fs::remove_dir_all(folder.path().join("translations")).unwrap();
-        // Nothing of it calls the other flow.
-        fs::remove_file(folder.path().join("host.yaml")).unwrap();
+        // Nothing of it calls the other flows.
+        for called in ["host.yaml", "choose_language.yaml"] {
+            fs::remove_file(folder.path().join(called)).unwrap();
+        }
         fs::write(folder.path().join("booking.yaml"), flow).unwrap();
         folder
     }
