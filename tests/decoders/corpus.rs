@@ -46,13 +46,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn file() -> PathBuf {
-    root().join("tests/corpus/decoders.jsonl")
+/// Where inputs are kept.
+pub fn folder() -> PathBuf {
+    root().join("tests/corpus")
 }
 
-/// Every input kept.
-pub fn kept() -> Vec<Input> {
-    let lines = fs::read_to_string(file()).unwrap();
+/// Every input kept in this file.
+pub fn kept(file: &str) -> Vec<Input> {
+    let lines = fs::read_to_string(folder().join(file)).unwrap();
     lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -60,7 +61,7 @@ pub fn kept() -> Vec<Input> {
 }
 
 /// Writes them all.
-pub fn keep(mut corpus: Vec<Input>) {
+pub fn keep(file: &str, mut corpus: Vec<Input>) {
     corpus.sort_by_key(|input| {
         (
             input.decoder.clone(),
@@ -72,7 +73,7 @@ pub fn keep(mut corpus: Vec<Input>) {
         .iter()
         .map(|input| serde_json::to_string(input).unwrap() + "\n")
         .collect();
-    fs::write(file(), lines).unwrap();
+    fs::write(folder().join(file), lines).unwrap();
 }
 
 /// A file of `tests/vectors`.

@@ -11,6 +11,7 @@
 
 mod corpus;
 mod decoder;
+mod menus;
 mod mutate;
 
 use std::collections::BTreeSet;
@@ -27,21 +28,32 @@ const MUTATIONS: usize = 2_000;
 const OCTETS_EACH: u64 = 64;
 const OCTETS_ALWAYS: u64 = 64 * 1024;
 
+const FILE: &str = "decoders.jsonl";
+
+/// One round, or as many as `DECODER_SECONDS` lets; each is told its number, and whether what it finds is kept.
+fn rounds(mut round: impl FnMut(u64, bool)) {
+    let seconds = std::env::var("DECODER_SECONDS").ok();
+    let seconds = seconds.map(|raw| Duration::from_secs(raw.parse().unwrap()));
+    let until = seconds.map(|seconds| Instant::now() + seconds);
+    let keep = std::env::var_os("DECODER_KEEP").is_some();
+    for number in 0.. {
+        round(number, keep);
+        if until.is_none_or(|until| Instant::now() >= until) {
+            break;
+        }
+    }
+}
+
 #[test]
 fn whatever_comes_in_is_understood_or_refused() {
-    let seconds = std::env::var("DECODER_SECONDS")
-        .ok()
-        .map(|raw| raw.parse().unwrap());
-    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let keep = std::env::var_os("DECODER_KEEP").is_some();
-    let mut corpus = corpus::kept();
+    let mut corpus = corpus::kept(FILE);
     let mut found = BTreeSet::new();
     for input in &corpus {
         found.insert(outcome(decoder::find(&input.decoder), input));
     }
     let known = found.len();
     let mut runs = 0;
-    for round in 0.. {
+    rounds(|round, keep| {
         for decoder in DECODERS.iter() {
             let seeds: Vec<Input> = decoder
                 .seeds()
@@ -69,16 +81,13 @@ fn whatever_comes_in_is_understood_or_refused() {
                 }
             }
         }
-        if until.is_none_or(|until| Instant::now() >= until) {
-            break;
-        }
-    }
+    });
     println!(
         "{runs} inputs, {} outcomes, {known} of them in the corpus",
         found.len()
     );
-    if keep {
-        corpus::keep(corpus);
+    if std::env::var_os("DECODER_KEEP").is_some() {
+        corpus::keep(FILE, corpus);
     }
 }
 

@@ -89,6 +89,15 @@ impl Mutator {
         input
     }
 
+    /// A body with a few changes, perhaps with a piece of another one.
+    pub fn body(&mut self, body: &[u8], other: &[u8]) -> Vec<u8> {
+        let mut body = body.to_vec();
+        for _ in 0..=self.below(4) {
+            body = self.octets(&body, other, BODY_OCTETS_MAX);
+        }
+        body
+    }
+
     fn text(&mut self, text: &str, other: &str, chars_max: usize) -> String {
         let octets = self.octets(text.as_bytes(), other.as_bytes(), chars_max);
         String::from_utf8_lossy(&octets).into_owned()
