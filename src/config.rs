@@ -24,6 +24,7 @@ use crate::payment;
 use crate::session::limits::LimitsConfig;
 use crate::session::store::Site;
 use crate::smpp::{Link, LinkConfig, Links};
+use crate::sms::budget::{Budget, Budgets, OTHER};
 use crate::sms::ids::Ids;
 use crate::sms::route::{Route, RouteConfig, Routes};
 use crate::sms::{self, Carrier, sandbox};
@@ -271,6 +272,9 @@ pub struct SmsConfig {
     /// How providers write message ids, by the provider's name, where answers and reports differ.
     #[serde(default)]
     pub ids: BTreeMap<String, Ids>,
+    /// What SMS may cost, by the ISO code of the country; `other` for those that are not served.
+    #[serde(default)]
+    pub budgets: BTreeMap<String, Budget>,
 }
 
 /// Bounds of `per_second`.
@@ -313,6 +317,15 @@ impl SmsConfig {
                     format!("sms.ids.{name}"),
                     "is not a provider that is spoken",
                 );
+            }
+        }
+        for (code, budget) in &self.budgets {
+            let key = format!("sms.budgets.{code}");
+            if Country::find(code).is_none() && code != OTHER {
+                return fault(key, "is not a country of service, nor `other`");
+            }
+            if let Some(setting) = budget.unsound() {
+                return fault(format!("{key}.{setting}"), "is at least 1");
             }
         }
         let mut names = BTreeSet::new();
@@ -708,7 +721,7 @@ impl Config {
             let ids = self.ids(&route.provider);
             Route::new(route, carrier, report_url, ids)
         });
-        Routes::new(routes.collect())
+        Routes::new(routes.collect()).within(Budgets::new(&self.sms.budgets))
     }
 
     /// How a provider writes message ids.
@@ -892,6 +905,11 @@ mod tests {
             (
                 "sms: { routes: [{ provider: sandbox }, { provider: sandbox }] }\n",
                 "sms.routes[1].name",
+            ),
+            ("sms: { budgets: { XX: { hour: 5 } } }\n", "sms.budgets.XX"),
+            (
+                "sms: { budgets: { KE: { part: 0 } } }\n",
+                "sms.budgets.KE.part",
             ),
             (
                 "sms: { route: sandbox, routes: [{ provider: sandbox }] }\n",

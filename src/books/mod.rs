@@ -29,9 +29,11 @@ use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
 use crate::db::session_ends::{Past, SessionEndRow};
+use crate::db::sms_spend::Empty;
 use crate::menu::files::{Sources, Version};
 use crate::phone::Msisdn;
 use crate::sms::DeliveryReport;
+use crate::sms::budget::Charge;
 
 /// Guests, stays and messages. Every method can fail with [`DbError`], and means what the function of [`crate::db`] that it
 /// names means.
@@ -130,6 +132,10 @@ questions! {
     complete(claimed: &Claimed, via: Via<'_>, outcome: &Outcome) -> bool;
     /// [`crate::db::outbox::record_report`]
     record_report(provider: &str, report: &DeliveryReport) -> ();
+    /// [`crate::db::sms_spend::spend`]
+    spend(charge: &Charge) -> Option<Empty>;
+    /// [`crate::db::sms_spend::unspend`]
+    unspend(charge: &Charge) -> ();
     /// [`crate::db::outbox::apply_reports`]
     apply_reports() -> ();
 }

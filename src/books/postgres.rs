@@ -24,13 +24,15 @@ use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
 use crate::db::session_ends::{Past, SessionEndRow};
+use crate::db::sms_spend::Empty;
 use crate::db::{
     DbError, call_backs, change, guests, holds, menu_versions, outbox, patience, places, replies,
-    reservations, search, session_ends,
+    reservations, search, session_ends, sms_spend,
 };
 use crate::menu::files::{Sources, Version};
 use crate::phone::Msisdn;
 use crate::sms::DeliveryReport;
+use crate::sms::budget::Charge;
 
 /// How long a dialogue under way waits for a connection, and a reservation in its lane, in a rush. New ones are turned away by the pool much sooner.
 const CROWD_MAX: Duration = Duration::from_secs(2);
@@ -260,6 +262,14 @@ impl PostgresBooks {
         outcome: &Outcome,
     ) -> Result<bool, DbError> {
         outbox::complete(&self.brief().await?, claimed, via, outcome).await
+    }
+
+    pub(super) async fn spend(&self, charge: &Charge) -> Result<Option<Empty>, DbError> {
+        sms_spend::spend(&self.brief().await?, charge).await
+    }
+
+    pub(super) async fn unspend(&self, charge: &Charge) -> Result<(), DbError> {
+        sms_spend::unspend(&self.brief().await?, charge).await
     }
 
     pub(super) async fn record_report(

@@ -47,6 +47,7 @@ pub mod reserve;
 pub mod search;
 pub mod session_ends;
 pub mod sms_sessions;
+pub mod sms_spend;
 mod unnamed;
 
 /// What a statement can fail with, told apart by what the caller does next.

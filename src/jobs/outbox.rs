@@ -19,7 +19,9 @@ use crate::chance::Chance;
 use crate::crash_point;
 use crate::db::DbError;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
+use crate::db::sms_spend::Empty;
 use crate::phone::Msisdn;
+use crate::sms::budget::Charge;
 use crate::sms::route::{Closed, PAUSE, Route, Routes};
 use crate::sms::{Message, Sent};
 
@@ -162,12 +164,50 @@ impl Worker {
             report_url: None,
         };
         crash_point!("outbox:claimed");
+        let charge = self.routes.budgets().charge(&message.msisdn, &message.text);
+        if let Some(outcome) = self.spend(&charge).await {
+            self.store(&claimed, None, &outcome).await;
+            return;
+        }
         let (route, outcome) = self.attempt(&claimed, &message).await;
         crash_point!("outbox:sent");
+        if !matches!(outcome, Outcome::Accepted { .. } | Outcome::Unknown { .. })
+            && let Err(error) = in_time(self.books.unspend(&charge)).await
+        {
+            warn!(%error, "the cost of a message that did not leave could not be given back");
+        }
         let stored = self.store(&claimed, route, &outcome).await;
         if let (true, Some(route), Outcome::Accepted { provider_id }) = (stored, route, &outcome) {
             self.report(route, &message, provider_id).await;
         }
+    }
+
+    /// Takes the cost out of its purses. Why the message has to wait, if one of them is empty.
+    async fn spend(&self, charge: &Charge) -> Option<Outcome> {
+        let spent = in_time(self.books.spend(charge)).await;
+        let empty = match spent {
+            Ok(empty) => empty,
+            Err(error) => {
+                warn!(%error, "the budget of a message cannot be looked at");
+                let reason = "budget_unknown".to_owned();
+                return Some(Outcome::Paused {
+                    after: DB_PAUSE,
+                    reason,
+                });
+            }
+        };
+        let Empty { purse, after } = empty?;
+        let country = charge.country;
+        metrics::counter!("sms_over_budget_total", "country" => country).increment(1);
+        error!(
+            purse,
+            seconds = after.as_secs(),
+            "SMS have cost as much as they may: messages wait until the purse is full again; is somebody making us send them?"
+        );
+        Some(Outcome::Paused {
+            after,
+            reason: "over_budget".to_owned(),
+        })
     }
 
     /// Tries the routes for this number in turn, until one takes the message, refuses it for good or leaves us in doubt.

@@ -8,6 +8,7 @@ pub mod africastalking;
 pub mod arkesel;
 pub mod beem;
 pub mod bucket;
+pub mod budget;
 pub mod carrier;
 mod event;
 pub mod fields;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::bucket::Bucket;
+use super::budget::Budgets;
 use super::http::SEND_MAX;
 use super::ids::Ids;
 use super::{Carrier, Message};
@@ -184,12 +185,29 @@ impl Route {
 
 /// All routes, the preferred first.
 #[derive(Debug)]
-pub struct Routes(Vec<Route>);
+pub struct Routes {
+    routes: Vec<Route>,
+    budgets: Budgets,
+}
 
 impl Routes {
-    /// In this order.
+    /// In this order, with the usual budgets.
     pub fn new(routes: Vec<Route>) -> Routes {
-        Routes(routes)
+        Routes {
+            routes,
+            budgets: Budgets::default(),
+        }
+    }
+
+    /// The same with these budgets.
+    #[must_use]
+    pub fn within(self, budgets: Budgets) -> Routes {
+        Routes { budgets, ..self }
+    }
+
+    /// What may be spent.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// One way for every number.
@@ -199,12 +217,12 @@ impl Routes {
             sender: sender.map(str::to_owned),
             ..RouteConfig::default()
         };
-        Routes(vec![Route::new(config, carrier, None, Ids::default())])
+        Routes::new(vec![Route::new(config, carrier, None, Ids::default())])
     }
 
     /// The routes that serve a number, the preferred first; `last`, by its name, before all others.
     pub fn to(&self, msisdn: &Msisdn, last: Option<&str>) -> Vec<&Route> {
-        let serving = self.0.iter().filter(|route| route.serves(msisdn));
+        let serving = self.routes.iter().filter(|route| route.serves(msisdn));
         let mut routes: Vec<&Route> = serving.collect();
         routes.sort_by_key(|route| last != Some(route.name()));
         routes
@@ -212,7 +230,7 @@ impl Routes {
 
     /// When the first one may be tried again, if all are paused.
     pub fn paused_until(&self) -> Option<Instant> {
-        let pauses: Option<Vec<Instant>> = self.0.iter().map(Route::paused_until).collect();
+        let pauses: Option<Vec<Instant>> = self.routes.iter().map(Route::paused_until).collect();
         pauses?.into_iter().min()
     }
 }

@@ -11,6 +11,7 @@ use reserveflow::db::outbox;
 use reserveflow::jobs;
 use reserveflow::jobs::outbox::Worker;
 use reserveflow::phone::Msisdn;
+use reserveflow::sms::budget::{Budget, Budgets};
 use reserveflow::sms::ids::Ids;
 use reserveflow::sms::route::{Route, RouteConfig, Routes};
 use reserveflow::sms::{self, Account, Carrier, DeliveryReport, DeliveryStatus, Message, Sent};
@@ -316,7 +317,11 @@ struct Running {
 
 impl Running {
     fn start(pool: &Pool, routes: Vec<Route>) -> Running {
-        let worker = Worker::new(books(pool), http(), Routes::new(routes), Chance::default());
+        Running::with(pool, Routes::new(routes))
+    }
+
+    fn with(pool: &Pool, routes: Routes) -> Running {
+        let worker = Worker::new(books(pool), http(), routes, Chance::default());
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(worker.run(stopped));
         Running { stop, task }
@@ -676,4 +681,88 @@ async fn a_token_is_fetched_once_and_again_when_it_is_refused() {
     fake.says(&[say(401, "")]);
     let useless = Carrier::http(mtn, account).send(&http, &message()).await;
     assert!(matches!(useless, Sent::RoutePaused { .. }), "{useless:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_costs_no_more_than_its_budget_and_leaves_when_that_is_full_again() {
+    let pool = database().await;
+    let client = pool.get().await.unwrap();
+    let fake = Fake::start(&[say(200, TAKEN_BY_INFOBIP)]);
+    // 80 a part: 5 parts an hour for a block, 8 a day for the country.
+    let kenya = Budget {
+        part: 80,
+        hour: 100 * 80,
+        day: 8 * 80,
+        block_hour: 5 * 80,
+    };
+    let mut rows = Vec::new();
+    for block in ["+254711000", "+254711001"] {
+        for number in 100..120 {
+            rows.push(insert(&client, &format!("{block}{number}")).await);
+        }
+    }
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let routes = Routes::new(vec![route("one", "infobip", &fake, json!({}))])
+                .within(Budgets::new(&[("KE".to_owned(), kenya)].into()));
+            Running::with(&pool, routes)
+        })
+        .collect();
+    let count = async |status: &str, reason: Option<&str>| -> i64 {
+        let sql =
+            "select count(*) from outbox where status = $1 and reason is not distinct from $2";
+        client
+            .query_one(sql, &[&status, &reason])
+            .await
+            .unwrap()
+            .get(0)
+    };
+    let rest = i64::try_from(rows.len()).unwrap() - 8;
+    eventually("all are looked at", async || {
+        (count("pending", Some("over_budget")).await == rest).then_some(())
+    })
+    .await;
+    assert_eq!(count("accepted", None).await, 8);
+    assert_eq!(fake.asked(), 8, "the spend is within its cap");
+    let first =
+        "select count(*) from outbox where status = 'accepted' and msisdn like '+254711000%'";
+    let first: i64 = client.query_one(first, &[]).await.unwrap().get(0);
+    assert!((3..=5).contains(&first), "{first} of one block");
+    let waits = "select count(*) from outbox where status = 'pending' and attempts = 0
+                 and due_at between now() and date_trunc('day', now()) + interval '1 day 1 minute'";
+    let waits: i64 = client.query_one(waits, &[]).await.unwrap().get(0);
+    assert_eq!(
+        waits, rest,
+        "they wait for the next hour and use up no attempt"
+    );
+
+    // The next hour.
+    client
+        .batch_execute(
+            "update sms_spend set since = since - interval '1 day';
+             update outbox set due_at = now() where status = 'pending'",
+        )
+        .await
+        .unwrap();
+    eventually("another eight have left", async || {
+        (count("accepted", None).await == 16).then_some(())
+    })
+    .await;
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_did_not_leave_costs_nothing() {
+    let pool = database().await;
+    let client = pool.get().await.unwrap();
+    let fake = Fake::start(&[say(400, "{}")]);
+    let outbox_id = insert(&client, "+254711000001").await;
+    let worker = Running::start(&pool, vec![route("one", "infobip", &fake, json!({}))]);
+    reach(&client, outbox_id, "failed", "one").await;
+    worker.stop().await;
+    let spent = "select count(*), sum(spent)::bigint from sms_spend";
+    let row = client.query_one(spent, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (3, 0));
 }
