@@ -865,6 +865,10 @@ mod tests {
                 "smpp.x.password",
             ),
             (
+                "smpp: { x: { address: \"a:1\", system_id: a, password: b, tls_roots: ca.pem } }\n",
+                "smpp.x.tls_roots",
+            ),
+            (
                 "smpp: { x: { address: \"a:1\", system_id: a, password: b, window: 0 } }\n",
                 "smpp.x.window",
             ),

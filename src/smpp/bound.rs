@@ -45,6 +45,8 @@ pub(super) enum Ended {
     Closed,
     #[error("the SMSC does not answer")]
     Silent,
+    #[error("no connection: {0}")]
+    Unreached(std::io::Error),
     #[error("the connection broke")]
     Broken(#[source] std::io::Error),
     #[error("the SMSC sent what cannot be read")]

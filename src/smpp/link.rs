@@ -1,12 +1,15 @@
 //! The connection to one SMSC: made, lost, made again.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use rustls::pki_types::ServerName;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -50,9 +53,11 @@ const SYSTEM_TYPE_CHARS_MAX: usize = 12;
 pub struct LinkConfig {
     /// `HOST:PORT`.
     pub address: String,
-    /// Whether the connection is encrypted; the certificate is verified against the public roots. Default false.
+    /// Whether the connection is encrypted; the certificate is verified. Default false.
     #[serde(default)]
     pub tls: bool,
+    /// A PEM file of the authorities that may vouch for the SMSC, instead of the public ones.
+    pub tls_roots: Option<PathBuf>,
     /// The account, at most 15 characters.
     pub system_id: String,
     /// At most 8 characters.
@@ -99,6 +104,9 @@ impl LinkConfig {
         }
         if !fits(&self.system_type, SYSTEM_TYPE_CHARS_MAX) {
             return Some(("system_type", "has at most 12 ASCII characters"));
+        }
+        if self.tls_roots.is_some() && !self.tls {
+            return Some(("tls_roots", "is of no use without `tls: true`"));
         }
         if !WINDOW.contains(&self.window) {
             return Some(("window", "is between 1 and 200"));
@@ -292,7 +300,7 @@ impl Link {
         let config = &self.config;
         let stream = match timeout(CONNECT_MAX, open(config)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Ended::Broken(error)),
+            Ok(Err(error)) => return Err(Ended::Unreached(error)),
             Err(_) => return Err(Ended::Silent),
         };
         let greeting = pdu::bind(
@@ -352,16 +360,36 @@ async fn open(config: &LinkConfig) -> std::io::Result<Box<dyn Stream>> {
     }
     let (host, _) = config.address.rsplit_once(':').unwrap_or_default();
     let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let tls = ClientConfig::builder()
-        .with_root_certificates(roots)
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)?
+        .with_root_certificates(roots(config)?)
         .with_no_client_auth();
     let stream = TlsConnector::from(Arc::new(tls))
         .connect(name, stream)
         .await?;
     Ok(Box::new(stream))
+}
+
+/// Who may vouch for the SMSC.
+fn roots(config: &LinkConfig) -> std::io::Result<RootCertStore> {
+    let Some(path) = &config.tls_roots else {
+        return Ok(RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        });
+    };
+    let unreadable =
+        |why: &dyn std::fmt::Display| std::io::Error::other(format!("{}: {why}", path.display()));
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|why| unreadable(&why))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|why| unreadable(&why))?;
+        roots.add(certificate).map_err(|why| unreadable(&why))?;
+    }
+    if roots.is_empty() {
+        return Err(unreadable(&"has no certificate"));
+    }
+    Ok(roots)
 }
 
 impl std::fmt::Debug for Link {

@@ -8,6 +8,7 @@
 //   {"deliver":{…}}                     a deliver_sm with these fields; `hex` is a short_message in octets
 //   {"drop":true}                       every connection breaks
 'use strict'
+const fs = require('node:fs')
 const readline = require('node:readline')
 const smpp = require('smpp')
 
@@ -35,7 +36,9 @@ const receipt = (session, pdu, id) => session.deliver_sm({
   short_message: `id:${id} sub:001 dlvrd:001 submit date:2601010000 done date:2601010000 stat:DELIVRD err:000 text:`
 })
 
-const server = smpp.createServer({}, (session) => {
+// With TLS where the paths of a key and a certificate follow the port.
+const tls = process.argv[4] ? { key: fs.readFileSync(process.argv[3]), cert: fs.readFileSync(process.argv[4]) } : {}
+const server = smpp.createServer(tls, (session) => {
   session.on('error', () => {})
   session.on('close', () => { sessions.delete(session); say({ event: 'closed' }) })
   session.on('bind_transceiver', (pdu) => {

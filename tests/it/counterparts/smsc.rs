@@ -1,6 +1,10 @@
 //! SMS and USSD over SMPP, with an SMSC made of the npm package `smpp`. Time passes by moving the rows.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::program::{Counterpart, free_port, node};
 use crate::support::app::TestApp;
@@ -16,7 +20,13 @@ struct Network {
 }
 
 async fn smsc(port: u16) -> Counterpart {
-    let smsc = Counterpart::start(node("smsc.js").arg(port.to_string()));
+    smsc_with(port, &[]).await
+}
+
+async fn smsc_with(port: u16, key_and_certificate: &[&Path]) -> Counterpart {
+    let mut command = node("smsc.js");
+    command.arg(port.to_string()).args(key_and_certificate);
+    let smsc = Counterpart::start(&mut command);
     smsc.eventually("the SMSC", |lines| find(lines, "listening", 0))
         .await;
     smsc
@@ -37,14 +47,17 @@ impl Network {
 
     async fn configured(more: &str) -> Network {
         let port = free_port();
-        let smsc = smsc(port).await;
-        let app = TestApp::start(&format!(
-            "smpp:\n  op1: {{ address: \"127.0.0.1:{port}\", system_id: gw, password: gwpass, enquire_seconds: 1, ussd: {{}}{more} }}\n\
-             sms: {{ routes: [{{ provider: op1, sender: \"22384\" }}] }}\n"
-        ));
-        let network = Network { smsc, port, app };
+        let network = Network::between(smsc(port).await, port, more);
         network.nth("bind", 0).await;
         network
+    }
+
+    fn between(smsc: Counterpart, port: u16, more: &str) -> Network {
+        let app = TestApp::start(&format!(
+            "smpp:\n  op1: {{ address: \"localhost:{port}\", system_id: gw, password: gwpass, enquire_seconds: 1, ussd: {{}}{more} }}\n\
+             sms: {{ routes: [{{ provider: op1, sender: \"22384\" }}] }}\n"
+        ));
+        Network { smsc, port, app }
     }
 
     /// Leaves nothing behind that others would have to share the database with.
@@ -493,4 +506,43 @@ async fn a_room_is_booked_by_ussd_over_smpp() {
     let (screen, op) = network.step(18, "1").await;
     assert_eq!(op, 17, "{screen}");
     network.stop().await;
+}
+
+#[tokio::test]
+async fn an_encrypted_connection_is_made_with_whom_our_authority_vouches_for_and_nobody_else() {
+    let folder = TempDir::new().unwrap();
+    let [key, certificate, other] =
+        ["key.pem", "own.pem", "other.pem"].map(|name| folder.path().join(name));
+    let named = || vec!["localhost".to_owned()];
+    let own = rcgen::generate_simple_self_signed(named()).unwrap();
+    fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    fs::write(&certificate, own.cert.pem()).unwrap();
+    let stranger = rcgen::generate_simple_self_signed(named()).unwrap();
+    fs::write(&other, stranger.cert.pem()).unwrap();
+
+    let port = free_port();
+    let smsc = smsc_with(port, &[&key, &certificate]).await;
+    let roots = |path: &Path| format!(", tls: true, tls_roots: {}", path.display());
+    let network = Network::between(smsc, port, &roots(&certificate));
+    network.nth("bind", 0).await;
+    let id = network.send("Habari").await;
+    assert_eq!(network.nth("submit", 0).await["text"], "Habari");
+    network.status(id, "delivered", None).await;
+    network.app.stop().await;
+
+    for (more, why) in [
+        (roots(&other), "certificate"),
+        (", tls: true".to_owned(), "certificate"),
+        (roots(&folder.path().join("nowhere.pem")), "nowhere.pem"),
+    ] {
+        let smsc = smsc_with(free_port(), &[]).await;
+        let network = Network::between(smsc, port, &more);
+        let said = eventually("a refusal", async || {
+            let error = network.shown().await["smpp"]["last_error"].clone();
+            error.as_str().map(str::to_owned)
+        })
+        .await;
+        assert!(said.contains(why), "{more}: {said}");
+        network.app.stop().await;
+    }
 }
