@@ -34,7 +34,7 @@
 //! - [`api`]: the offline-first REST API below `/v1`: envelope, keys, problems, one file per resource.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
-//! - [`embedded`]: the private Postgres and Redis of the demo and the tests.
+//! - [`tls`]: encryption towards Postgres and SMSCs. [`embedded`]: the private Postgres and Redis of the demo and the tests.
 //! - [`simulate`]: whole runs of the above in virtual time, in which everything fails, each told again by its seed.
 //! - [`simulator`]: a phone, in the browser and in the terminal, that speaks the real wire formats.
 //!
@@ -75,6 +75,7 @@ pub mod simulator;
 pub mod smpp;
 pub mod sms;
 pub mod spool;
+pub mod tls;
 pub mod traffic;
 pub mod ussd;
 pub mod webhook;

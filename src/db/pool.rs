@@ -1,13 +1,10 @@
 //! The connection pool: short waits, and every connection set up for turns that must be answered in seconds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
     BuildError, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
 };
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
@@ -15,6 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DbError;
 use super::unnamed::ConnectUnnamed;
+use crate::tls;
 
 /// How statements are told to the server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -134,7 +132,8 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BadPool> {
         (Statements::Unnamed, SslMode::Require) => return Err(BadPool::UnnamedTls),
         (Statements::Unnamed, _) => Manager::from_connect(config, ConnectUnnamed, fast),
         (Statements::Named, SslMode::Require) => {
-            Manager::from_config(config, tls().map_err(BadPool::Tls)?, fast)
+            let tls = tls::client(tls::public_roots()).map_err(BadPool::Tls)?;
+            Manager::from_config(config, MakeRustlsConnect::new(tls), fast)
         }
         (Statements::Named, _) => Manager::from_config(config, NoTls, fast),
     };
@@ -157,17 +156,6 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BadPool> {
         .runtime(Runtime::Tokio1)
         .post_create(set_up)
         .build()?)
-}
-
-fn tls() -> Result<MakeRustlsConnect, rustls::Error> {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use rustls::crypto::ring;
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::net::TcpStream;
@@ -27,6 +26,7 @@ use super::text::Alphabet;
 use crate::app::App;
 use crate::sms::http::CONNECT_MAX;
 use crate::sms::ids::Ids;
+use crate::tls;
 use crate::ussd::Account;
 use crate::ussd::smpp::UssdConfig;
 
@@ -360,11 +360,7 @@ async fn open(config: &LinkConfig) -> std::io::Result<Box<dyn Stream>> {
     }
     let (host, _) = config.address.rsplit_once(':').unwrap_or_default();
     let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(std::io::Error::other)?
-        .with_root_certificates(roots(config)?)
-        .with_no_client_auth();
+    let tls = tls::client(roots(config)?).map_err(std::io::Error::other)?;
     let stream = TlsConnector::from(Arc::new(tls))
         .connect(name, stream)
         .await?;
@@ -374,9 +370,7 @@ async fn open(config: &LinkConfig) -> std::io::Result<Box<dyn Stream>> {
 /// Who may vouch for the SMSC.
 fn roots(config: &LinkConfig) -> std::io::Result<RootCertStore> {
     let Some(path) = &config.tls_roots else {
-        return Ok(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        });
+        return Ok(tls::public_roots());
     };
     let unreadable =
         |why: &dyn std::fmt::Display| std::io::Error::other(format!("{}: {why}", path.display()));
