@@ -372,11 +372,9 @@ fn wrong(written: &Spanned<Map<Word>>) -> Result<BTreeMap<Wrong, Template>, Find
         wrong.insert(kind, template);
     }
     let known = || Wrong::ALL.iter().map(|(_, key)| *key);
-    let strange = written.value.0.iter().map(|(key, _)| key);
-    match strange
-        .into_iter()
-        .find(|key| known().all(|known| known != key.value))
-    {
+    let mut strange = written.value.0.iter().map(|(key, _)| key);
+    let strange = strange.find(|key| known().all(|known| known != key.value));
+    match strange {
         Some(key) => {
             let message = format!("no answer is wrong in the way '{}'", key.value);
             let hint = did_you_mean(&key.value, known());

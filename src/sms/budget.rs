@@ -64,7 +64,7 @@ impl Budget {
 
 /// The budgets by country.
 #[derive(Debug, Clone, Default)]
-pub struct Budgets(BTreeMap<String, Budget>);
+pub struct Budgets(BTreeMap<&'static str, Budget>);
 
 /// What a message takes out of which purses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,16 +91,18 @@ pub struct Purse {
 impl Budgets {
     /// By ISO code in any case, and [`OTHER`].
     pub fn new(budgets: &BTreeMap<String, Budget>) -> Budgets {
-        let upper = |(code, budget): (&String, &Budget)| (code.to_ascii_uppercase(), *budget);
-        Budgets(budgets.iter().map(upper).collect())
+        let known = |(code, budget): (&String, &Budget)| {
+            let country = Country::find(code);
+            (country.map_or(OTHER, |country| country.code), *budget)
+        };
+        Budgets(budgets.iter().map(known).collect())
     }
 
     /// What sending this text to this number takes.
     pub fn charge(&self, msisdn: &Msisdn, text: &str) -> Charge {
-        let country = msisdn.country().map(|country: &Country| country.code);
-        let code = country.unwrap_or(OTHER);
-        let known = self.0.get(&code.to_ascii_uppercase()).copied();
-        let budget = known.unwrap_or(match country {
+        let country = msisdn.country();
+        let code = country.map_or(OTHER, |country| country.code);
+        let budget = self.0.get(code).copied().unwrap_or(match country {
             Some(_) => Budget::default(),
             None => Budget::OTHER,
         });
