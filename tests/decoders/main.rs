@@ -30,14 +30,18 @@ const OCTETS_ALWAYS: u64 = 64 * 1024;
 
 const FILE: &str = "decoders.jsonl";
 
-/// One round, or as many as `DECODER_SECONDS` lets; each is told its number, and whether what it finds is kept.
-fn rounds(mut round: impl FnMut(u64, bool)) {
+/// Whether what is found goes to the corpus.
+fn keeps() -> bool {
+    std::env::var_os("DECODER_KEEP").is_some()
+}
+
+/// One round, or as many as `DECODER_SECONDS` lets; each is told its number.
+fn rounds(mut round: impl FnMut(u64)) {
     let seconds = std::env::var("DECODER_SECONDS").ok();
     let seconds = seconds.map(|raw| Duration::from_secs(raw.parse().unwrap()));
     let until = seconds.map(|seconds| Instant::now() + seconds);
-    let keep = std::env::var_os("DECODER_KEEP").is_some();
     for number in 0.. {
-        round(number, keep);
+        round(number);
         if until.is_none_or(|until| Instant::now() >= until) {
             break;
         }
@@ -53,7 +57,7 @@ fn whatever_comes_in_is_understood_or_refused() {
     }
     let known = found.len();
     let mut runs = 0;
-    rounds(|round, keep| {
+    rounds(|round| {
         for decoder in DECODERS.iter() {
             let seeds: Vec<Input> = decoder
                 .seeds()
@@ -76,7 +80,7 @@ fn whatever_comes_in_is_understood_or_refused() {
                     mutator.mutate(seed, &seeds)
                 };
                 runs += 1;
-                if found.insert(outcome(decoder, &input)) && keep {
+                if found.insert(outcome(decoder, &input)) && keeps() {
                     corpus.push(input);
                 }
             }
@@ -86,7 +90,7 @@ fn whatever_comes_in_is_understood_or_refused() {
         "{runs} inputs, {} outcomes, {known} of them in the corpus",
         found.len()
     );
-    if std::env::var_os("DECODER_KEEP").is_some() {
+    if keeps() {
         corpus::keep(FILE, corpus);
     }
 }

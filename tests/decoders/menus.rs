@@ -26,7 +26,7 @@ use reserveflow::sms::gsm7;
 
 use super::corpus::{self, Input};
 use super::mutate::Mutator;
-use super::rounds;
+use super::{keeps, rounds};
 
 const FILE: &str = "menus.jsonl";
 /// Mutations of each kind in a run of the whole suite: a menu takes longer to prove than a request to read.
@@ -95,7 +95,7 @@ fn any_bytes_are_a_menu_or_refused_and_any_answer_leads_to_a_screen() {
     let mut kept = corpus::kept(FILE);
     let mut found: BTreeSet<String> = kept.iter().map(outcome).collect();
     let known = found.len();
-    rounds(|round, keep| {
+    rounds(|round| {
         for kind in KINDS {
             let of_kind = kept.iter().filter(|input| input.decoder == kind).cloned();
             let seeds: Vec<_> = seeds(kind).into_iter().chain(of_kind).collect();
@@ -108,14 +108,14 @@ fn any_bytes_are_a_menu_or_refused_and_any_answer_leads_to_a_screen() {
                 if round > 0 || count >= seeds.len() {
                     input.body = mutator.body(&seed.body, &other.body);
                 }
-                if found.insert(outcome(&input)) && keep {
+                if found.insert(outcome(&input)) && keeps() {
                     kept.push(input);
                 }
             }
         }
     });
     println!("{} outcomes, {known} of them in the corpus", found.len());
-    if std::env::var_os("DECODER_KEEP").is_some() {
+    if keeps() {
         corpus::keep(FILE, kept);
     }
 }
