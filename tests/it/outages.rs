@@ -367,7 +367,12 @@ async fn a_search_that_takes_too_long_is_told_in_time_and_not_done_twice() {
     postgres.set(Weather::Slow(Duration::from_secs(2)));
     let text = "1*Nakuru*2*1*1";
     let (one, two) = tokio::join!(timed(&service, &session, &number, text), async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        eventually("the first search", async || {
+            let (_, metrics) = service.look("/metrics").await;
+            let begun = metrics.lines().any(|line| line == "searches_total 1");
+            begun.then_some(())
+        })
+        .await;
         timed(&service, &session, &number, text).await
     });
     for screen in [one, two] {

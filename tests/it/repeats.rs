@@ -9,9 +9,9 @@ use reserveflow::menu::files::Version;
 use reserveflow::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey, TurnEnd};
 
 use crate::support::app::{TestApp, form, msisdn, noon, session_id, today};
-use crate::support::background;
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
+use crate::support::{background, eventually};
 
 /// From dialling to the booking of a room in Nakuru for the night after next.
 fn answers() -> Vec<String> {
@@ -332,8 +332,18 @@ async fn a_claim_from_before_redis_was_emptied_holds_no_more() {
         .exec_async(&mut redis)
         .await
         .unwrap();
-    // Tokens are as fine as milliseconds.
-    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    // Tokens are as fine as milliseconds of the server's clock.
+    let millisecond = async || {
+        let mut redis = redis.clone();
+        let (seconds, micros): (u64, u64) =
+            redis::cmd("TIME").query_async(&mut redis).await.unwrap();
+        seconds * 1_000 + micros / 1_000
+    };
+    let emptied_at = millisecond().await;
+    eventually("the next millisecond", async || {
+        (millisecond().await > emptied_at).then_some(())
+    })
+    .await;
     let after = claim().await;
     assert_ne!(before, after);
     let end = TurnEnd {

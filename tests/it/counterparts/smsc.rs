@@ -529,13 +529,13 @@ async fn an_encrypted_connection_is_made_with_whom_our_authority_vouches_for_and
     assert_eq!(network.nth("submit", 0).await["text"], "Habari");
     network.status(id, "delivered", None).await;
     network.app.stop().await;
+    let mut smsc = network.smsc;
 
     for (more, why) in [
         (roots(&other), "certificate"),
         (", tls: true".to_owned(), "certificate"),
         (roots(&folder.path().join("nowhere.pem")), "nowhere.pem"),
     ] {
-        let smsc = smsc_with(free_port(), &[]).await;
         let network = Network::between(smsc, port, &more);
         let said = eventually("a refusal", async || {
             let error = network.shown().await["smpp"]["last_error"].clone();
@@ -544,5 +544,6 @@ async fn an_encrypted_connection_is_made_with_whom_our_authority_vouches_for_and
         .await;
         assert!(said.contains(why), "{more}: {said}");
         network.app.stop().await;
+        smsc = network.smsc;
     }
 }
