@@ -1,7 +1,7 @@
 //! Several instances as one service: any call on any of them, on one Redis, behind Sentinels, on a cluster, on two that know
 //! nothing of each other; Postgres through `PgBouncer`; `HAProxy` in front while they are restarted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -153,7 +153,7 @@ async fn a_cluster_holds_dialogues_and_they_follow_their_slots() {
 }
 
 async fn dialogues(server: &RedisServer) -> usize {
-    server.ask::<Vec<String>>("KEYS session:*").await.len()
+    server.ask::<Vec<String>>("KEYS session:*}").await.len()
 }
 
 /// Joins fresh nodes, each with a third of the slots.
@@ -187,11 +187,15 @@ async fn form_cluster(nodes: &[RedisServer]) {
 
 /// Moves every slot that holds a key.
 async fn move_slots(from: &RedisServer, to: &RedisServer, nodes: &[RedisServer]) {
+    const NO_KEY: &str = "";
     let (from_id, to_id): (String, String) =
         (from.ask("CLUSTER MYID").await, to.ask("CLUSTER MYID").await);
-    let keys: Vec<String> = from.ask("KEYS session:*").await;
-    for key in keys {
-        let slot: u64 = from.ask(&format!("CLUSTER KEYSLOT {key}")).await;
+    let mut slots: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for key in from.ask::<Vec<String>>("KEYS session:*").await {
+        let slot = from.ask(&format!("CLUSTER KEYSLOT {key}")).await;
+        slots.entry(slot).or_default().push(key);
+    }
+    for (slot, keys) in slots {
         let () = to
             .ask(&format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))
             .await;
@@ -199,7 +203,11 @@ async fn move_slots(from: &RedisServer, to: &RedisServer, nodes: &[RedisServer])
             .ask(&format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))
             .await;
         let () = from
-            .ask(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port))
+            .ask(&format!(
+                "MIGRATE 127.0.0.1 {} {NO_KEY} 0 5000 KEYS {}",
+                to.port,
+                keys.join(" ")
+            ))
             .await;
         for node in nodes {
             let () = node

@@ -68,14 +68,11 @@ async fn a_pin_is_in_no_store() {
         (app.app.keeper.pending(&msisdn(GUEST)) == Memory::default()).then_some(())
     })
     .await;
-    let redis = redis::Client::open(app.redis_url.as_str()).unwrap();
-    let mut redis = redis.get_multiplexed_async_connection().await.unwrap();
     let key = SessionKey::new("africastalking", &session, Some(&msisdn(GUEST)));
-    let kept: Vec<String> = redis::cmd("HGETALL")
-        .arg(key.as_str())
-        .query_async(&mut redis)
-        .await
-        .unwrap();
+    let keys = app.keys_of(&key).await;
+    let mut kept = redis::cmd("MGET");
+    kept.arg(keys);
+    let kept: Vec<String> = kept.query_async(&mut app.redis().await).await.unwrap();
     let kept = kept.join("\n");
     assert!(kept.contains("Inside"), "{kept}");
     assert!(!kept.contains(PIN) && !kept.contains(WRONG_PIN), "{kept}");

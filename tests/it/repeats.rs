@@ -9,9 +9,9 @@ use reserveflow::menu::files::Version;
 use reserveflow::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey, TurnEnd};
 
 use crate::support::app::{TestApp, form, msisdn, noon, session_id, today};
+use crate::support::background;
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
-use crate::support::{background, eventually};
 
 /// From dialling to the booking of a room in Nakuru for the night after next.
 fn answers() -> Vec<String> {
@@ -223,14 +223,8 @@ async fn a_dialogue_replayed_after_hours_has_no_effect_and_shows_nothing() {
     }
     assert_eq!(reservations(&app).await, 1);
     // Hours later nothing of it is in Redis; Postgres remembers.
-    let client = redis::Client::open(app.redis_url.as_str()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
     let key = SessionKey::new("africastalking", &session, Some(&msisdn(phone)));
-    redis::cmd("DEL")
-        .arg(key.as_str())
-        .exec_async(&mut redis)
-        .await
-        .unwrap();
+    app.lose(&key).await;
     let aged = "with a as (update draft set saved_at = saved_at - interval '3 hours'),
                      b as (update reservation set created_at = created_at - interval '3 hours' returning 1)
                 select count(*) from b";
@@ -325,25 +319,7 @@ async fn a_claim_from_before_redis_was_emptied_holds_no_more() {
         other => panic!("{other:?}"),
     };
     let before = claim().await;
-    let client = redis::Client::open(app.redis_url.as_str()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-    redis::cmd("DEL")
-        .arg(key.as_str())
-        .exec_async(&mut redis)
-        .await
-        .unwrap();
-    // Tokens are as fine as milliseconds of the server's clock.
-    let millisecond = async || {
-        let mut redis = redis.clone();
-        let (seconds, micros): (u64, u64) =
-            redis::cmd("TIME").query_async(&mut redis).await.unwrap();
-        seconds * 1_000 + micros / 1_000
-    };
-    let emptied_at = millisecond().await;
-    eventually("the next millisecond", async || {
-        (millisecond().await > emptied_at).then_some(())
-    })
-    .await;
+    app.lose(&key).await;
     let after = claim().await;
     assert_ne!(before, after);
     let end = TurnEnd {

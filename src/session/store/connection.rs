@@ -1,6 +1,8 @@
 //! Where Redis is: one server, the primary that Sentinels name, or a cluster. Connects when first used, and again when the
-//! server is lost or turns out to be no primary any more.
+//! server is lost or turns out to be no primary any more. Each thread has a connection of its own: to write to another
+//! thread's would mean to wake that thread, which costs more than all else about a command.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
     RedisFuture, RedisResult, ServerErrorKind, Value,
 };
+use thread_local::ThreadLocal;
 
 const CONNECT_MAX: Duration = Duration::from_millis(400);
 /// How often a cluster is asked again within one command, after it told that a slot has moved.
@@ -41,15 +44,23 @@ impl From<&str> for Site {
     }
 }
 
-/// A connection that all share. Clones are the same connection.
+/// The way there. Clones are the same one.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Shared>);
 
 struct Shared {
     source: Source,
     answer_max: Duration,
+    /// Rises when a server was lost: what was connected before is not used any more, on no thread.
+    age: AtomicU64,
+    seats: ThreadLocal<Seat>,
+}
+
+/// The connection of one thread.
+#[derive(Default)]
+struct Seat {
     link: Mutex<Option<Link>>,
-    connecting: tokio::sync::Mutex<u64>,
+    connecting: tokio::sync::Mutex<()>,
 }
 
 enum Source {
@@ -58,10 +69,9 @@ enum Source {
     Cluster(ClusterClient),
 }
 
-/// What is connected now; the number tells it from the one before.
 #[derive(Clone)]
 struct Link {
-    number: u64,
+    age: u64,
     way: Way,
 }
 
@@ -107,35 +117,34 @@ impl Connection {
         Ok(Connection(Arc::new(Shared {
             source,
             answer_max,
-            link: Mutex::default(),
-            connecting: tokio::sync::Mutex::new(0),
+            age: AtomicU64::default(),
+            seats: ThreadLocal::new(),
         })))
     }
 }
 
 impl Shared {
-    fn current(&self) -> Option<Link> {
-        self.link
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn current(&self, seat: &Seat) -> Option<Link> {
+        let link = seat.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.as_ref()
+            .filter(|link| link.age == self.age.load(Ordering::Acquire))
+            .cloned()
     }
 
-    /// Connected by the first who needs it; the others wait for him.
+    /// Connected by the first of this thread who needs it; the others wait for him.
     async fn link(&self) -> RedisResult<Link> {
-        if let Some(link) = self.current() {
+        let seat = self.seats.get_or_default();
+        if let Some(link) = self.current(seat) {
             return Ok(link);
         }
-        let mut last = self.connecting.lock().await;
-        if let Some(link) = self.current() {
+        let _connecting = seat.connecting.lock().await;
+        if let Some(link) = self.current(seat) {
             return Ok(link);
         }
-        *last += 1;
-        let link = Link {
-            number: *last,
-            way: self.connect().await?,
-        };
-        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+        let age = self.age.load(Ordering::Acquire);
+        let way = self.connect().await?;
+        let link = Link { age, way };
+        *seat.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
         Ok(link)
     }
 
@@ -160,9 +169,12 @@ impl Shared {
         })
     }
 
+    /// The first who finds a server lost tells all threads.
     fn forget(&self, link: &Link) {
-        let mut current = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        current.take_if(|current| current.number == link.number);
+        let newer = link.age + 1;
+        self.age
+            .compare_exchange(link.age, newer, Ordering::AcqRel, Ordering::Acquire)
+            .ok();
     }
 
     /// Whether another connection may do better.

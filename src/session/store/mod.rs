@@ -144,7 +144,7 @@ const DIALLED_AGAIN: Duration = Duration::from_secs(5);
 const ANSWERED_AGAIN: Duration = Duration::from_secs(1);
 
 impl Identity {
-    /// Where its receipt is kept.
+    /// Its name among the turns of its session.
     fn field(&self) -> String {
         let (kind, name) = match self {
             // From a hash of so few digits they could be found again.
@@ -203,7 +203,7 @@ pub struct Dialogue {
     pub begun: String,
 }
 
-/// The stored reply of a turn: `+text` waits for an answer, `.text` is the last screen.
+/// The reply of a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Whether the dialogue ended with it.
@@ -213,14 +213,17 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    fn encode(&self) -> String {
-        format!("{}{}", if self.ends { '.' } else { '+' }, self.text)
+    /// `mark+text` waits for an answer, `mark.text` is the last screen. A mark has neither `+` nor `.`.
+    fn encode(&self, mark: &str) -> String {
+        format!("{mark}{}{}", if self.ends { '.' } else { '+' }, self.text)
     }
 
-    fn decode(stored: &[u8]) -> Option<Receipt> {
-        let stored = std::str::from_utf8(stored).ok()?;
-        let ends = stored.starts_with('.');
-        stored.get(1..).map(|text| Receipt {
+    /// `None`: it cannot be read, or is that of another turn.
+    fn decode(stored: &[u8], mark: &str) -> Option<Receipt> {
+        let marked = std::str::from_utf8(stored).ok()?.strip_prefix(mark)?;
+        let ends = marked.starts_with('.');
+        let text = marked.strip_prefix(['.', '+'])?;
+        Some(Receipt {
             ends,
             text: text.to_owned(),
         })
@@ -247,7 +250,7 @@ pub enum Opened {
     },
 }
 
-/// A claim on a turn. The numbers rise with each claim of a session.
+/// A claim on a turn: no two of a session are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token {
     /// In Redis.

@@ -1,4 +1,8 @@
-//! Dialogues in Redis: one hash each, opened and committed in one round trip.
+//! Dialogues in Redis, opened and committed in one round trip each.
+//!
+//! A dialogue is a string at its key. Beside it, in the same slot of a cluster: `:claim`, the token of whoever works on its
+//! turn; `:over`, there when its aggregator has ended it; and the receipts, each with a time to live of its own, of which
+//! those that only time tells apart share `:last`. The server's own clock ends all of them.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -18,38 +22,25 @@ const ANSWER_MAX: Duration = Duration::from_millis(150);
 pub(super) const TRIES_MAX: Duration = Duration::from_millis(400);
 /// What a probe writes.
 const PROBE: &str = "reserveflow:probe";
+/// A claim that was let go by one who does not know what he did.
+const UNFINISHED: &str = "unfinished";
 
-// Few commands a script: each costs the server as much as a GET, and with all instances on one server it is what ends
-// their growth. An empty lease is none. The time to live is set by the first claim and by each commit, longer than
-// receipts count by a lease. The first token is the time, so that a claim from before the server was emptied holds no more.
-static OPEN: LazyLock<Script> = LazyLock::new(|| {
+// Few commands a script, and none where it can be done without: each costs the server as much as a GET, and with all
+// instances on one server it is what ends their growth.
+
+/// A claim that somebody holds: it is taken over when its lease is up or when it was let go unfinished. It is kept for
+/// longer than its lease, so that the next one knows that it was never let go. A claim that is ours already may be one that
+/// was taken over: its answer was lost.
+static TAKE_OVER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local kept = redis.call('HMGET', KEYS[1], ARGV[1], 'closed', 'lease', 'claimant', 'token', 'dialogue')
-        local time = redis.call('TIME')
-        local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        if kept[1] then
-            local at, text = string.match(kept[1], '^(%d+)(.*)$')
-            if at and now - at <= tonumber(ARGV[4]) then return {'answered', text, 0, 0} end
+        local held = redis.call('GET', KEYS[1])
+        if held and held ~= ARGV[1] and held ~= ARGV[4] then
+            local age = ARGV[2] - redis.call('PTTL', KEYS[1])
+            if age < tonumber(ARGV[3]) then return {0, 0, false, false, false} end
         end
-        local dialogue = kept[6] or ''
-        if kept[2] then
-            if ARGV[5] == '0' then return {'closed', '', 0, 0} end
-            redis.call('HDEL', KEYS[1], 'closed', 'dialogue')
-            dialogue = ''
-        end
-        local lease = tonumber(kept[3] or '')
-        local token = tonumber(kept[5] or '')
-        local unfinished = 0
-        if lease and lease > now then
-            if kept[4] ~= ARGV[6] then return {'running', '', 0, 0} end
-        else
-            unfinished = lease and 1 or 0
-            token = token and token + 1 or now
-            redis.call('HSET', KEYS[1], 'token', token, 'lease', now + ARGV[2], 'claimant', ARGV[6])
-            if not kept[5] then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-        end
-        return {'claimed', dialogue, token, unfinished}
+        redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+        return {1, held and 1 or 0, unpack(redis.call('MGET', KEYS[2], KEYS[3], KEYS[4]))}
         ",
     )
 });
@@ -57,18 +48,10 @@ static OPEN: LazyLock<Script> = LazyLock::new(|| {
 static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local kept = redis.call('HMGET', KEYS[1], 'token', 'last')
-        if kept[1] ~= ARGV[1] then return 0 end
-        if ARGV[6] == '1' then
-            redis.call('DEL', KEYS[1])
-        elseif kept[2] and kept[2] ~= ARGV[2] then
-            redis.call('HDEL', KEYS[1], 'last', kept[2])
-        end
-        if string.find(ARGV[2], '^[ad]:') then redis.call('HSET', KEYS[1], 'last', ARGV[2]) end
-        local time = redis.call('TIME')
-        local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
-        redis.call('HSET', KEYS[1], 'token', ARGV[1], 'lease', '', ARGV[2], now .. ARGV[3], 'dialogue', ARGV[4])
-        redis.call('PEXPIRE', KEYS[1], ARGV[5])
+        if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+        redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
+        redis.call('DEL', KEYS[1], unpack(KEYS, 4))
         return 1
         ",
     )
@@ -77,24 +60,109 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
-        if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'lease', 0)
-        else redis.call('HDEL', KEYS[1], 'lease', 'claimant') end
+        if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+        else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
         return 1
         ",
     )
 });
 
-static CLOSE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        local known = redis.call('HEXISTS', KEYS[1], 'dialogue') == 1 and redis.call('HEXISTS', KEYS[1], 'closed') == 0
-        redis.call('HSET', KEYS[1], 'closed', '1')
-        redis.call('PEXPIRE', KEYS[1], ARGV[1])
-        return known and 1 or 0
-        ",
-    )
-});
+/// The keys of one dialogue and one of its turns.
+struct Keys<'a> {
+    dialogue: &'a str,
+    claim: String,
+    over: String,
+    receipt: String,
+}
+
+impl Keys<'_> {
+    fn of<'a>(key: &'a SessionKey, turn: &Identity) -> Keys<'a> {
+        Keys {
+            dialogue: &key.0,
+            claim: claim(key),
+            over: over(key),
+            receipt: if turn.is_told_by_time() {
+                last(key)
+            } else {
+                format!("{}:{}", key.0, turn.field())
+            },
+        }
+    }
+}
+
+fn claim(key: &SessionKey) -> String {
+    format!("{}:claim", key.0)
+}
+
+fn over(key: &SessionKey) -> String {
+    format!("{}:over", key.0)
+}
+
+/// Where the receipt is that goes with the next turn.
+fn last(key: &SessionKey) -> String {
+    format!("{}:last", key.0)
+}
+
+/// What else than its key must agree for a receipt to be that of this turn: the same place is used for other turns told by
+/// time, and the same number of an answer by an earlier dialogue under the same id.
+fn mark<'a>(field: &'a str, turn: &Identity, dialogue: Option<&'a Dialogue>) -> &'a str {
+    if turn.is_told_by_time() {
+        return field;
+    }
+    dialogue.map_or("", |dialogue| &dialogue.begun)
+}
+
+/// What is kept of a dialogue: it, its end, and what may be the receipt of the turn.
+type Kept = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Whether the claim is ours now, whether it was let go by nobody before, and what is kept.
+type TakenOver = (
+    bool,
+    bool,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+);
+
+/// What that means for the turn.
+enum Found {
+    /// It was answered, or cannot be any more.
+    Done(Opened),
+    /// It is to be worked on.
+    Open(Option<Box<Dialogue>>),
+}
+
+fn found((dialogue, over, receipt): Kept, turn: &Identity) -> Found {
+    let dialogue = read(dialogue);
+    let field = turn.field();
+    let mark = mark(&field, turn, dialogue.as_deref());
+    let answered = receipt.and_then(|stored| Receipt::decode(&stored, mark));
+    match (answered, over) {
+        (Some(receipt), _) => Found::Done(Opened::Answered(receipt)),
+        (None, Some(_)) if !turn.may_begin() => Found::Done(Opened::Closed),
+        (None, Some(_)) => Found::Open(None),
+        (None, None) => Found::Open(dialogue),
+    }
+}
+
+fn claimed(token: i64, unfinished: bool, dialogue: Option<Box<Dialogue>>) -> Opened {
+    Opened::Claimed {
+        token: Token::Redis(token),
+        unfinished,
+        dialogue,
+    }
+}
+
+/// A dialogue written by another version, or damaged, is as good as lost.
+fn read(stored: Option<Vec<u8>>) -> Option<Box<Dialogue>> {
+    serde_json::from_slice(&stored?)
+        .inspect_err(|_| {
+            metrics::counter!("dialogues_damaged_total").increment(1);
+            tracing::warn!("a stored dialogue cannot be read and is rebuilt");
+        })
+        .ok()
+}
 
 /// Every dialogue of every instance.
 #[derive(Clone)]
@@ -115,44 +183,67 @@ impl RedisStore {
         })
     }
 
-    /// Looks for the receipt of the turn, and claims the turn where there is none. Tried again it finds its own claim.
+    /// Looks for the receipt of the turn, and claims the turn where there is none.
     pub(super) async fn open(
         &self,
         key: &SessionKey,
         turn: &Identity,
     ) -> Result<Opened, StoreError> {
-        let claimant: u64 = rand::random();
-        let mut call = OPEN.prepare_invoke();
-        call.key(&key.0)
-            .arg(turn.field())
-            .arg(millis(LEASE))
+        let token: i64 = rand::random();
+        let keys = Keys::of(key, turn);
+        let mut call = redis::pipe();
+        call.cmd("SET")
+            .arg(&keys.claim)
+            .arg(token)
+            .arg("NX")
+            .arg("PX")
             .arg(millis(SESSION_TTL))
-            .arg(millis(turn.receipt_age_max()))
-            .arg(u8::from(turn.may_begin()))
-            .arg(claimant);
-        let (found, content, token, unfinished): (String, Vec<u8>, i64, i64) =
-            self.ask(&call).await?;
-        Ok(match found.as_str() {
-            "answered" => match Receipt::decode(&content) {
-                Some(receipt) => Opened::Answered(receipt),
-                None => Opened::Closed,
-            },
-            "running" => Opened::Running,
-            "closed" => Opened::Closed,
-            // A dialogue written by another version, or damaged, is as good as lost.
-            _ => Opened::Claimed {
-                token: Token::Redis(token),
-                unfinished: unfinished == 1,
-                dialogue: serde_json::from_slice(&content)
-                    .inspect_err(|_| {
-                        if !content.is_empty() {
-                            metrics::counter!("dialogues_damaged_total").increment(1);
-                            tracing::warn!("a stored dialogue cannot be read and is rebuilt");
-                        }
-                    })
-                    .ok(),
-            },
-        })
+            .cmd("MGET")
+            .arg(keys.dialogue)
+            .arg(&keys.over)
+            .arg(&keys.receipt);
+        let call = &call;
+        let (is_claimed, kept): (bool, Kept) = self
+            .ask(|mut redis| async move { call.query_async(&mut redis).await })
+            .await?;
+        match (found(kept, turn), is_claimed) {
+            (Found::Open(dialogue), true) => Ok(claimed(token, false, dialogue)),
+            (Found::Open(_), false) => self.take_over(key, &keys, turn, token).await,
+            (Found::Done(done), true) => {
+                self.release(key, token, false).await?;
+                Ok(done)
+            }
+            (Found::Done(done), false) => Ok(done),
+        }
+    }
+
+    async fn take_over(
+        &self,
+        key: &SessionKey,
+        keys: &Keys<'_>,
+        turn: &Identity,
+        token: i64,
+    ) -> Result<Opened, StoreError> {
+        let mut call = TAKE_OVER.prepare_invoke();
+        call.key(&keys.claim)
+            .key(keys.dialogue)
+            .key(&keys.over)
+            .key(&keys.receipt)
+            .arg(token)
+            .arg(millis(SESSION_TTL))
+            .arg(millis(LEASE))
+            .arg(UNFINISHED);
+        let (is_ours, unfinished, dialogue, over, receipt): TakenOver = self.run(&call).await?;
+        if !is_ours {
+            return Ok(Opened::Running);
+        }
+        match found((dialogue, over, receipt), turn) {
+            Found::Open(dialogue) => Ok(claimed(token, unfinished, dialogue)),
+            Found::Done(done) => {
+                self.release(key, token, unfinished).await?;
+                Ok(done)
+            }
+        }
     }
 
     /// Writes what the turn led to. `false`: the claim had ended; nothing was written.
@@ -163,17 +254,23 @@ impl RedisStore {
         turn: &Identity,
         end: &TurnEnd<'_>,
     ) -> Result<bool, StoreError> {
-        let stored = serde_json::to_string(end.dialogue).unwrap_or_default();
+        let keys = Keys::of(key, turn);
+        let field = turn.field();
         let mut call = COMMIT.prepare_invoke();
-        call.key(&key.0)
-            .arg(token)
-            .arg(turn.field())
-            .arg(end.receipt.encode())
-            .arg(stored)
+        call.key(&keys.claim).key(keys.dialogue).key(&keys.receipt);
+        if end.begins {
+            call.key(&keys.over);
+        }
+        if !turn.is_told_by_time() {
+            call.key(last(key));
+        }
+        // Longer than its receipts: they are told by it.
+        call.arg(token)
+            .arg(serde_json::to_vec(end.dialogue).unwrap_or_default())
             .arg(millis(SESSION_TTL + LEASE))
-            .arg(u8::from(end.begins));
-        let done: i64 = self.ask(&call).await?;
-        Ok(done == 1)
+            .arg(end.receipt.encode(mark(&field, turn, Some(end.dialogue))))
+            .arg(millis(turn.receipt_age_max()));
+        self.run(&call).await
     }
 
     /// Lets a claim go.
@@ -184,30 +281,41 @@ impl RedisStore {
         unfinished: bool,
     ) -> Result<(), StoreError> {
         let mut call = RELEASE.prepare_invoke();
-        call.key(&key.0).arg(token).arg(u8::from(unfinished));
-        let _: i64 = self.ask(&call).await?;
+        call.key(claim(key))
+            .arg(token)
+            .arg(if unfinished { UNFINISHED } else { "" })
+            .arg(millis(SESSION_TTL));
+        let _: i64 = self.run(&call).await?;
         Ok(())
     }
 
     /// Marks a session as over.
     pub(super) async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        let mut call = CLOSE.prepare_invoke();
-        call.key(&key.0).arg(millis(SESSION_TTL));
-        let known: i64 = self.ask(&call).await?;
-        Ok(known == 1)
+        let mut call = redis::pipe();
+        call.exists(&key.0)
+            .cmd("SET")
+            .arg(over(key))
+            .arg(1)
+            .arg("PX")
+            .arg(millis(SESSION_TTL))
+            .arg("GET");
+        let call = &call;
+        let (is_known, was_over): (bool, Option<i64>) = self
+            .ask(|mut redis| async move { call.query_async(&mut redis).await })
+            .await?;
+        Ok(is_known && was_over.is_none())
     }
 
     /// Whether the session has a screen that waits for an answer.
     pub(super) async fn is_live(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        self.breaker.admit()?;
-        let mut command = redis::cmd("HMGET");
-        command.arg(&key.0).arg(&["dialogue", "closed"]);
-        let mut connection = self.connection.clone();
-        let (dialogue, closed): (Option<String>, Option<String>) =
-            self.in_time(command.query_async(&mut connection)).await?;
-        let dialogue: Option<Dialogue> =
-            dialogue.and_then(|stored| serde_json::from_str(&stored).ok());
-        Ok(closed.is_none() && dialogue.is_some_and(|dialogue| dialogue.state.is_some()))
+        let mut call = redis::cmd("MGET");
+        call.arg(&key.0).arg(over(key));
+        let call = &call;
+        let (dialogue, over): (Option<Vec<u8>>, Option<i64>) = self
+            .ask(|mut redis| async move { call.query_async(&mut redis).await })
+            .await?;
+        let waits = |dialogue: Box<Dialogue>| dialogue.state.is_some();
+        Ok(over.is_none() && read(dialogue).is_some_and(waits))
     }
 
     /// Whether Redis answers, and takes what is written: a replica, or one without memory, does not.
@@ -219,16 +327,25 @@ impl RedisStore {
         matches!(timeout(TRIES_MAX, written).await, Ok(Ok(())))
     }
 
-    pub(super) async fn ask<T: FromRedisValue>(
+    pub(super) async fn run<T: FromRedisValue>(
         &self,
-        call: &ScriptInvocation<'_>,
+        script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
+        self.ask(|mut redis| async move { script.invoke_async(&mut redis).await })
+            .await
+    }
+
+    /// Whatever is asked may be asked twice.
+    async fn ask<T, A>(&self, asked: impl Fn(Connection) -> A) -> Result<T, StoreError>
+    where
+        A: Future<Output = Result<T, RedisError>>,
+    {
         self.breaker.admit()?;
         let tries = async {
-            match call.invoke_async(&mut self.connection.clone()).await {
+            match asked(self.connection.clone()).await {
                 // The connection is renewed after the first failure.
                 Err(error) if error.is_io_error() && self.breaker.may_retry() => {
-                    call.invoke_async(&mut self.connection.clone()).await
+                    asked(self.connection.clone()).await
                 }
                 result => result,
             }

@@ -109,7 +109,7 @@ impl RedisStore {
         let token: u64 = rand::random();
         let mut call = CLAIM.prepare_invoke();
         call.key(name).arg(token).arg(millis(WORK_MAX));
-        let (found, result): (String, Vec<u8>) = self.ask(&call).await?;
+        let (found, result): (String, Vec<u8>) = self.run(&call).await?;
         Ok(match found.as_str() {
             "found" => Shared::Found(result),
             "ours" => Shared::Ours(token),
@@ -129,7 +129,7 @@ impl RedisStore {
             .arg(token)
             .arg(result.unwrap_or_default())
             .arg(millis(ttl));
-        let _: i64 = self.ask(&call).await?;
+        let _: i64 = self.run(&call).await?;
         Ok(())
     }
 }

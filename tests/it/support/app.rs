@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveTime, Utc};
 use deadpool_postgres::Pool;
+use redis::aio::MultiplexedConnection;
 use reserveflow::app::{App, Clock};
 use reserveflow::config::Config;
 use reserveflow::phone::Msisdn;
 use reserveflow::service::{self, Service, StoreUrls};
+use reserveflow::session::store::SessionKey;
 use reserveflow::ussd::AGGREGATORS;
 use serde_json::Value;
 
@@ -217,6 +219,28 @@ impl TestApp {
             .await
             .unwrap()
             .get(0)
+    }
+
+    /// Redis itself.
+    pub async fn redis(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.redis_url.as_str()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// All keys that Redis keeps of a dialogue.
+    pub async fn keys_of(&self, dialogue: &SessionKey) -> Vec<String> {
+        let mut keys = redis::cmd("KEYS");
+        keys.arg(format!("{}*", dialogue.as_str()));
+        keys.query_async(&mut self.redis().await).await.unwrap()
+    }
+
+    /// Makes Redis lose a dialogue and all that belongs to it.
+    pub async fn lose(&self, dialogue: &SessionKey) {
+        let keys = self.keys_of(dialogue).await;
+        assert!(!keys.is_empty(), "it is kept");
+        let mut lost = redis::cmd("DEL");
+        lost.arg(keys);
+        lost.exec_async(&mut self.redis().await).await.unwrap();
     }
 }
 
