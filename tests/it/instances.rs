@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
@@ -441,7 +442,11 @@ async fn a_rolling_restart_loses_no_answer() {
         format!("http://127.0.0.1:{}", ports[4]),
         String::new(),
     );
-    let http = reqwest::Client::new();
+    // Shorter than HAProxy waits: else it may close a connection just as it is used again.
+    let http = reqwest::Client::builder()
+        .pool_idle_timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
     let url = format!("{}/ussd/africastalking/demo", front.public);
     eventually("HAProxy", async || {
         http.get(&url).send().await.ok().map(drop)
