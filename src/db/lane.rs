@@ -16,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError, TimeoutType, Timeouts};
+use deadpool_postgres::{Pool, PoolError, TimeoutType, Timeouts};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -277,12 +277,7 @@ impl Lane {
             ..self.pool.timeouts()
         };
         let mut client = self.pool.timeout_get(&timeouts).await?;
-        let answers = reserve_batch(&mut client, self.isolation, &requests).await;
-        if matches!(answers, Err(DbError::Unreachable(_))) {
-            // It may not know yet that it is closed: the pool would give it to the next batch.
-            drop(Object::take(client));
-        }
-        answers
+        reserve_batch(&mut client, self.isolation, &requests).await
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -19,6 +19,7 @@ pub mod call_backs;
 pub mod catalogue;
 pub mod change;
 pub mod consents;
+mod doubt;
 pub mod effect;
 pub mod erasures;
 pub mod guests;
@@ -95,43 +96,51 @@ impl DbError {
 }
 
 impl From<tokio_postgres::Error> for DbError {
-    /// By SQLSTATE. Source of the codes: `PostgreSQL` documentation, appendix A.
     fn from(error: tokio_postgres::Error) -> DbError {
-        let Some(code) = error.code() else {
-            let broken = error.is_closed()
-                || error
-                    .source()
-                    .is_some_and(|source| source.is::<std::io::Error>());
-            return if broken {
-                DbError::Unreachable(error.into())
-            } else {
-                DbError::Refused(error.into())
-            };
-        };
-        if [
-            SqlState::LOCK_NOT_AVAILABLE,
-            SqlState::QUERY_CANCELED,
-            SqlState::TOO_MANY_CONNECTIONS,
-        ]
-        .contains(code)
-        {
-            DbError::Busy(error.into())
-        } else if [
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-        ]
-        .contains(code)
-        {
-            DbError::Conflict(error.into())
-        } else if error.is_closed()
-            || ["08", "57P0", "25P0"]
-                .iter()
-                .any(|class| code.code().starts_with(class))
-        {
+        let told_apart = tell_apart(error);
+        if matches!(told_apart, DbError::Unreachable(_)) {
+            doubt::arise();
+        }
+        told_apart
+    }
+}
+
+/// By SQLSTATE. Source of the codes: `PostgreSQL` documentation, appendix A.
+fn tell_apart(error: tokio_postgres::Error) -> DbError {
+    let Some(code) = error.code() else {
+        let broken = error.is_closed()
+            || error
+                .source()
+                .is_some_and(|source| source.is::<std::io::Error>());
+        return if broken {
             DbError::Unreachable(error.into())
         } else {
             DbError::Refused(error.into())
-        }
+        };
+    };
+    if [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+        SqlState::TOO_MANY_CONNECTIONS,
+    ]
+    .contains(code)
+    {
+        DbError::Busy(error.into())
+    } else if [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ]
+    .contains(code)
+    {
+        DbError::Conflict(error.into())
+    } else if error.is_closed()
+        || ["08", "57P0", "25P0"]
+            .iter()
+            .any(|class| code.code().starts_with(class))
+    {
+        DbError::Unreachable(error.into())
+    } else {
+        DbError::Refused(error.into())
     }
 }
 

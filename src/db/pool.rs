@@ -10,8 +10,8 @@ use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::DbError;
 use super::unnamed::ConnectUnnamed;
+use super::{DbError, doubt};
 use crate::tls;
 
 /// How statements are told to the server.
@@ -155,6 +155,7 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BadPool> {
         .recycle_timeout(Some(settings.create))
         .runtime(Runtime::Tokio1)
         .post_create(set_up)
+        .pre_recycle(doubt::hook(settings.create))
         .build()?)
 }
 
