@@ -1,5 +1,5 @@
 //! What providers post: kept first, acknowledged then, understood and applied afterwards, also by another process after a
-//! crash. Nothing in it is believed by itself but a payment by hand, which no question can confirm.
+//! crash. Nothing in it is believed by itself: the provider is asked.
 
 use super::{BATCH_MAX, Cashier, TOLD};
 use crate::booking::code::Code;
@@ -115,6 +115,7 @@ impl Cashier {
         match notice {
             Notice::Prompt { provider_id, fate } => self.hear(kept, &provider_id, &fate).await,
             Notice::Received(received) => self.receive(provider.name(), &received).await,
+            Notice::Traced(traced) => self.traced(provider.name(), &kept.secret, &traced).await,
             Notice::Refund {
                 provider_id,
                 outcome,
@@ -159,11 +160,10 @@ impl Cashier {
             );
             return Ok("short_code");
         }
-        let settled = self.settle_by_hand(provider, received).await?;
-        Ok(settled.word())
+        self.claim(provider, received).await
     }
 
-    /// A payment by hand; the code that was typed says what it is for.
+    /// A payment by hand that its provider lists; the code that was typed says what it is for.
     pub(super) async fn settle_by_hand(
         &self,
         provider: &'static str,
@@ -214,7 +214,7 @@ impl Cashier {
         self.account(provider).find("short_code") == Some(&received.short_code)
     }
 
-    fn account(&self, provider: &str) -> Account {
+    pub(super) fn account(&self, provider: &str) -> Account {
         let account = self.app.config.payments.providers.get(provider);
         account.cloned().unwrap_or_default()
     }

@@ -1,8 +1,9 @@
 //! Where money meets reservations: prompts are sent and asked about, what providers post is kept and then understood,
-//! what came is applied with the messages that tell of it, and what is to go back is sent.
+//! what came is proven and applied with the messages that tell of it, and what is to go back is sent.
 
 mod arrivals;
 mod callbacks;
+mod claims;
 mod prompts;
 mod refunds;
 mod statements;

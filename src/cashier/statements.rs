@@ -4,6 +4,7 @@ use chrono::{TimeDelta, Utc};
 
 use super::Cashier;
 use crate::db::DbError;
+use crate::db::payments::claims;
 use crate::db::payments::settle::Settled;
 use crate::payment::Span;
 
@@ -42,6 +43,7 @@ impl Cashier {
                 }
             }
         }
+        claims::prove_settled(&self.app.pool.get().await?).await?;
         Ok(new)
     }
 }

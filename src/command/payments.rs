@@ -4,10 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use chrono::Utc;
 use clap::Subcommand;
 use reserveflow::booking::code::Code;
+use reserveflow::db::effect::Cause;
+use reserveflow::db::payments::claims::{self, End};
 use reserveflow::db::payments::ledger::list_balances;
 use reserveflow::db::payments::refunds::{self, Approval, approve, list_open};
+use reserveflow::db::payments::settle::{Arrival, Purpose, Settled, Texts, settle};
 use reserveflow::db::payments::unallocated::{
     Given, give, give_back, is_applied, list_unallocated,
 };
@@ -46,6 +50,16 @@ enum What {
         code: String,
         #[command(flatten)]
         who: Who,
+    },
+    /// Payments by hand that we were told of and that their provider has not confirmed.
+    Claims,
+    /// Take such a payment for real: somebody has seen the money at the provider. It belongs to no booking then.
+    Accept {
+        /// Its id, as `claims` shows it.
+        claim: Uuid,
+        /// Who has seen it.
+        #[arg(long)]
+        by: String,
     },
     /// Send such a payment back: nobody claims it. Another person has to approve the refund.
     Return {
@@ -113,6 +127,25 @@ pub(crate) async fn run(args: PaymentsArgs) -> anyhow::Result<ExitCode> {
                 );
             }
         }
+        What::Claims => {
+            for claim in claims::list_doubtful(&client).await? {
+                println!(
+                    "{}  {}  {} {}  {}  \"{}\"  {}{}",
+                    claim.claim_id,
+                    claim.paid_at.format("%Y-%m-%d %H:%M"),
+                    claim.provider,
+                    claim.receipt.escape_debug(),
+                    claim.amount,
+                    claim.reference.escape_debug(),
+                    claim.status,
+                    claim
+                        .reason
+                        .map(|reason| format!(": {reason}"))
+                        .unwrap_or_default(),
+                );
+            }
+        }
+        What::Accept { claim, by } => accept(&client, claim, &by).await?,
         What::Match { payment, code, who } => {
             let code = Code::parse(&code).context("the code")?;
             let waiting = list_unallocated(&client).await?;
@@ -188,6 +221,49 @@ pub(crate) async fn run(args: PaymentsArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Money that a person has seen is kept for [`What::Match`], which two people have to agree on above the limit.
+async fn accept(
+    client: &deadpool_postgres::Client,
+    claim_id: Uuid,
+    by: &str,
+) -> anyhow::Result<()> {
+    let doubtful = claims::list_doubtful(client).await?;
+    let Some(claim) = doubtful.iter().find(|claim| claim.claim_id == claim_id) else {
+        bail!("{claim_id} is not a payment in doubt");
+    };
+    let arrival = Arrival {
+        provider: &claim.provider,
+        receipt: Some(&claim.receipt),
+        purpose: Purpose::Reference {
+            typed: &claim.reference,
+            code: None,
+        },
+        amount: claim.amount,
+        paid_at: claim.paid_at,
+        cause: Cause {
+            who: "operator",
+            channel: "console",
+            why: "seen at the provider",
+        },
+    };
+    let settled = settle(client, &arrival, Utc::now(), None, &Texts::default()).await?;
+    claims::end(
+        client,
+        claim_id,
+        End::Proven,
+        Some(&format!("seen by {by}")),
+    )
+    .await?;
+    println!(
+        "{}",
+        match settled {
+            Settled::Again => "it was there already: see `payments unallocated`",
+            _ => "accepted: see `payments unallocated`, then `payments match`",
+        }
+    );
+    Ok(())
 }
 
 /// What the service makes of a payment that was given to a booking.

@@ -1,4 +1,4 @@
-//! Sends prompts, asks what became of them, applies what providers posted, sends refunds and tells of them, and looks whether it adds up.
+//! Sends prompts, asks what became of them, applies what providers posted, asks for payments by hand, sends refunds and tells of them, and looks whether it adds up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub async fn run(cashier: Arc<Cashier>, pool: Pool, mut stop: watch::Receiver<bo
 pub async fn round(cashier: &Cashier) -> Result<usize, DbError> {
     // What has come is applied before anybody is asked about it.
     let applied = cashier.apply_callbacks().await? + cashier.apply_given().await?;
-    let worked = cashier.work_attempts().await?;
+    let worked = cashier.work_attempts().await? + cashier.work_claims().await?;
     let refunded = cashier.send_refunds().await?;
     let told = cashier.tell_refunds().await?;
     Ok(applied + worked + refunded + told)

@@ -1,7 +1,7 @@
 //! Daraja: M-Pesa of Safaricom, Kenya.
 //!
-//! Source: Safaricom's developer portal (Authorization, M-Pesa Express and its query, Customer to Business, Reversal), read
-//! November 2026; where that is silent, what several SDKs agree on. URLs given to Daraja must not contain its brand, `query`,
+//! Source: Safaricom's developer portal (Authorization, M-Pesa Express and its query, Customer to Business, Transaction
+//! Status, Reversal), read November 2026; where that is silent, what several SDKs agree on. URLs given to Daraja must not contain its brand, `query`,
 //! `cmd` and other words, so the name here is the product's code name.
 //!
 //! ```text
@@ -18,6 +18,8 @@
 //! refund        {"Result":{"ResultCode":0,"ConversationID":"AG_…","OriginatorConversationID":"…","TransactionID":"…",…}}
 //! ```
 
+mod trace;
+
 use std::time::Duration;
 
 use base64::Engine;
@@ -28,9 +30,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::trace::{Trace, Tracing};
 use super::{
     Asked, BadCallback, Callback, Door, Failure, Fate, Misconfigured, Notice, Paid, Prompt,
-    Prompted, Provider, Received, Refund, Refunding, Rejection, Span, amount, rsa,
+    Prompted, Provider, Received, Refund, Refunding, Rejection, Span, Traced, amount, rsa,
 };
 use crate::booking::money::Currency;
 use crate::sms::{Account, Answer, Request, Settings, Token};
@@ -46,8 +49,8 @@ const DESCRIPTION: &str = "Room";
 const TIME: &str = "%Y%m%d%H%M%S";
 
 /// The provider `daraja`. Settings: `consumer_key`, `consumer_secret`, `short_code` (the pay bill, or of a till its head
-/// office), `passkey`; `till`, where the money goes to a till; `url`. Refunds want `initiator`, `initiator_password` and
-/// `public_key`, the key in the portal's certificate as base64 DER.
+/// office), `passkey`; `till`, where the money goes to a till; `url`. Refunds, and asking whether a payment by hand has
+/// happened, want `initiator`, `initiator_password` and `public_key`, the key in the portal's certificate as base64 DER.
 pub struct Daraja;
 
 impl Provider for Daraja {
@@ -224,6 +227,11 @@ impl Provider for Daraja {
         match callback.door {
             Door::Result => decode_result(body),
             Door::Validation | Door::Confirmation => decode_received(account, body),
+            Door::Trace => trace::decode(body).map(Notice::Traced),
+            // Late is not unknown for ever: it is asked again.
+            Door::TraceLate => Ok(Notice::Traced(Traced::Unknown {
+                reason: "late".to_owned(),
+            })),
             Door::Refund => decode_refunded(body),
             // Late is not refused: what became of it is asked for.
             Door::RefundLate => match decode_refunded(body)? {
@@ -307,10 +315,20 @@ impl Provider for Daraja {
         .collect()
     }
 
+    fn can_trace(&self, account: &Account) -> bool {
+        has_initiator(account)
+    }
+
+    fn encode_trace(&self, account: &Account, trace: &Trace<'_>) -> Result<Request, Misconfigured> {
+        trace::encode(account, trace)
+    }
+
+    fn decode_trace(&self, answer: &Answer<'_>) -> Tracing {
+        trace::decode_answer(answer)
+    }
+
     fn can_refund(&self, account: &Account) -> bool {
-        REFUND_SETTINGS
-            .iter()
-            .all(|name| account.find(name).is_some())
+        has_initiator(account)
     }
 
     fn encode_refund(
@@ -318,16 +336,13 @@ impl Provider for Daraja {
         account: &Account,
         refund: &Refund<'_>,
     ) -> Result<Request, Misconfigured> {
-        let password = account.needed("initiator_password");
-        let credential = rsa::seal(account.needed("public_key"), password.as_bytes())
-            .ok_or(Misconfigured("public_key"))?;
         let units = amount::whole_units(refund.amount).ok_or(Misconfigured("amount"))?;
         Ok(call(
             account,
             "/mpesa/reversal/v1/request",
             &json!({
                 "Initiator": account.needed("initiator"),
-                "SecurityCredential": credential,
+                "SecurityCredential": credential(account)?,
                 "CommandID": "TransactionReversal",
                 "TransactionID": refund.receipt,
                 "Amount": units,
@@ -368,7 +383,19 @@ impl Provider for Daraja {
 }
 
 const TOKEN: &str = "access_token";
-const REFUND_SETTINGS: [&str; 3] = ["initiator", "initiator_password", "public_key"];
+const INITIATOR: [&str; 3] = ["initiator", "initiator_password", "public_key"];
+/// The longest receipt that is believed to be one: they have ten characters.
+const RECEIPT_CHARS_MAX: usize = 32;
+
+/// Whether the account can do what wants a person's credential.
+fn has_initiator(account: &Account) -> bool {
+    INITIATOR.iter().all(|name| account.find(name).is_some())
+}
+
+fn credential(account: &Account) -> Result<String, Misconfigured> {
+    let password = account.needed("initiator_password");
+    rsa::seal(account.needed("public_key"), password.as_bytes()).ok_or(Misconfigured("public_key"))
+}
 
 fn url(account: &Account) -> &str {
     account.find("url").unwrap_or(URL)
@@ -530,6 +557,9 @@ fn decode_received(account: &Account, body: &[u8]) -> Result<Notice, BadCallback
     let body: Body = serde_json::from_slice(body).map_err(|_| BadCallback::Body)?;
     if body.id.is_empty() {
         return Err(BadCallback::MissingField("TransID"));
+    }
+    if body.id.len() > RECEIPT_CHARS_MAX {
+        return Err(BadCallback::InvalidField("TransID"));
     }
     let short_code =
         word(&body.business_short_code).ok_or(BadCallback::InvalidField("BusinessShortCode"))?;

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Asked, Fate, Misconfigured, Prompt, Prompted, Provider, Received, Refund, Refunding, Span,
+    Trace, Tracing,
 };
 use crate::sms::http::{Reply, SEND_MAX, exchange};
 use crate::sms::{Account, Request, Token};
@@ -101,6 +102,17 @@ impl Line {
                 reason: reason.to_owned(),
             },
             Err(error) => Refunding::Refused {
+                reason: error.reason(),
+            },
+        }
+    }
+
+    /// Asks whether a payment by hand has happened; only where [`Provider::can_trace`] says so.
+    pub async fn trace(&self, trace: &Trace<'_>) -> Tracing {
+        let encode = |account: &Account| self.provider.encode_trace(account, trace);
+        match self.ask(encode).await {
+            Ok(reply) => self.provider.decode_trace(&reply.answer()),
+            Err(error) => Tracing::Unasked {
                 reason: error.reason(),
             },
         }

@@ -16,6 +16,7 @@ pub mod mtn_momo;
 pub mod rsa;
 pub mod sandbox;
 pub mod statement;
+pub mod trace;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -26,6 +27,7 @@ use crate::booking::money::{Currency, Money};
 use crate::phone::Msisdn;
 use crate::sms::{Account, Answer, Request, Settings, Token};
 use crate::ussd::{Inbound, Rendered};
+use trace::{Trace, Traced, Tracing};
 
 /// One provider's wire format. Adding one touches its file, [`PROVIDERS`] and its cases.
 pub trait Provider: Sync {
@@ -92,6 +94,30 @@ pub trait Provider: Sync {
     /// The answer to [`Provider::encode_statement`]. `None`: it cannot be read.
     fn decode_statement(&self, _account: &Account, _answer: &Answer<'_>) -> Option<Vec<Received>> {
         None
+    }
+
+    /// Whether it can be asked for the receipt of a payment by hand; else only its statement proves one.
+    fn can_trace(&self, _account: &Account) -> bool {
+        false
+    }
+
+    /// The question whether a payment by hand has happened.
+    ///
+    /// # Errors
+    /// [`Misconfigured`] when a setting cannot be used, and always where [`Provider::can_trace`] says no.
+    fn encode_trace(
+        &self,
+        _account: &Account,
+        _trace: &Trace<'_>,
+    ) -> Result<Request, Misconfigured> {
+        Err(Misconfigured("trace"))
+    }
+
+    /// What its answer says became of the question.
+    fn decode_trace(&self, answer: &Answer<'_>) -> Tracing {
+        Tracing::Unasked {
+            reason: format!("http_{}", answer.status),
+        }
     }
 
     /// Whether money can be sent back by request; else the provider's own console does that.
@@ -223,16 +249,22 @@ pub enum Door {
     Refund,
     /// A refund's result is late.
     RefundLate,
+    /// What is known of a payment by hand.
+    Trace,
+    /// The answer to that question is late.
+    TraceLate,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Door; 5] = [
+    pub const ALL: [Door; 7] = [
         Door::Result,
         Door::Validation,
         Door::Confirmation,
         Door::Refund,
         Door::RefundLate,
+        Door::Trace,
+        Door::TraceLate,
     ];
 
     /// Its segment of a URL. Providers refuse URLs with words such as `query`, `cmd` or their own brands.
@@ -243,6 +275,8 @@ impl Door {
             Door::Confirmation => "confirmation",
             Door::Refund => "refund",
             Door::RefundLate => "refund-late",
+            Door::Trace => "trace",
+            Door::TraceLate => "trace-late",
         }
     }
 
@@ -272,6 +306,8 @@ pub enum Notice {
     },
     /// A payment by hand, come or about to come.
     Received(Received),
+    /// What is known of a payment by hand.
+    Traced(Traced),
     /// What became of a refund.
     Refund {
         /// The provider's id of the request.

@@ -3,8 +3,6 @@
 
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use deadpool_postgres::Pool;
 use futures_util::{StreamExt, stream};
 use reserveflow::booking::reservation::Status;
@@ -14,13 +12,12 @@ use reserveflow::db::payments::refunds;
 use reserveflow::db::pool::{PoolSettings, pool};
 use reserveflow::db::reservations::Reservation;
 use reserveflow::db::reserve::Reserved;
-use rsa::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::app::{CONFIG, form, session_id};
 use crate::support::binary::{Program, Served};
-use crate::support::daraja::{Fake, by_hand, success};
+use crate::support::daraja::{Fake, PORTAL_KEY, by_hand, moved, success};
 use crate::support::lodging::{Lodge, Wish, stay};
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
@@ -32,24 +29,16 @@ const GIVEN_UP_AFTER: &str = "200 seconds";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_step_of_money_loses_none_and_tells_each_thing_once() {
-    let key = portal_key();
     let crashes = MONEY_STEPS
         .iter()
         .flat_map(|(step, passes)| (1..=*passes).map(move |pass| format!("{step}:{pass}")));
     stream::iter(crashes)
-        .for_each_concurrent(AT_ONCE, |crash| survive(crash, key.clone()))
+        .for_each_concurrent(AT_ONCE, survive)
         .await;
 }
 
-/// A key that passwords of refunds are sealed with; nobody opens them here.
-fn portal_key() -> String {
-    let portal = rsa::PrivateKey::new(&mut rand::rng(), 1024).unwrap();
-    let der = rsa::PublicKey::from(&portal).to_public_key_der().unwrap();
-    STANDARD.encode(der.as_bytes())
-}
-
-async fn survive(crash: String, key: String) {
-    let mut till = Till::open(crash, key).await;
+async fn survive(crash: String) {
+    let mut till = Till::open(crash).await;
     let held = till.hold().await;
     let guest = held.msisdn.as_str().to_owned();
 
@@ -65,6 +54,10 @@ async fn survive(crash: String, key: String) {
     let door = |door: &str| format!("http://PUBLIC/pay/daraja/till/{door}");
     let again = by_hand("AGAIN1", held.code.digits(), "9000");
     till.post(&door("confirmation"), &again).await;
+    till.until("select count(*) = 1 from payment_claim").await;
+    let answer_to = till.until_traced("AGAIN1").await;
+    till.post(&answer_to, &moved("AGAIN1", "9000", "174379"))
+        .await;
     till.until("select count(*) = 1 from refund").await;
     let client = till.tables.get().await.unwrap();
     let refund = refunds::list_open(&client).await.unwrap()[0].refund_id;
@@ -86,7 +79,7 @@ async fn survive(crash: String, key: String) {
     till.post(&door("refund"), &back).await;
     till.until("select status = 'done' and told_at is not null from refund")
         .await;
-    till.until("select count(*) >= 3 and bool_and(applied_at is not null) from payment_callback")
+    till.until("select count(*) >= 4 and bool_and(applied_at is not null) from payment_callback")
         .await;
 
     let crash = &till.crash;
@@ -128,7 +121,7 @@ struct Till {
 }
 
 impl Till {
-    async fn open(crash: String, key: String) -> Till {
+    async fn open(crash: String) -> Till {
         let database = sample_database().await;
         let fake = Fake::start();
         let config = format!(
@@ -139,10 +132,11 @@ public_url: http://PUBLIC
 payments:
   providers:
     daraja: {{ consumer_key: key, consumer_secret: secret, short_code: \"174379\", passkey: pass, url: \"{}\",
-               initiator: api, initiator_password: hush, public_key: \"{key}\" }}
+               initiator: api, initiator_password: hush, public_key: \"{}\" }}
 ",
             stores().redis,
-            fake.url
+            fake.url,
+            *PORTAL_KEY
         );
         let folder = TempDir::new().unwrap();
         let service = serve(folder.path(), &config, Some(&crash)).await;
@@ -186,6 +180,7 @@ payments:
         let leases = format!(
             "update payment_attempt set due_at = now(), created_at = created_at - interval '{age}'
                  where status in ('prompting', 'pending');
+             update payment_claim set due_at = now() where status = 'open';
              update refund set due_at = now() where status = 'sending'"
         );
         client.batch_execute(&leases).await.unwrap();
@@ -205,6 +200,17 @@ payments:
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         self.mend().await;
+    }
+
+    /// Where the answer to the question about this receipt is to be posted, once it is asked.
+    async fn until_traced(&mut self, receipt: &str) -> String {
+        loop {
+            self.until("select true").await;
+            if let Some(url) = self.fake.traced(receipt) {
+                return url;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 
     async fn is(&self, sql: &str) -> bool {

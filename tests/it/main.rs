@@ -49,6 +49,7 @@ mod menu_sizes;
 mod operator;
 mod outages;
 mod payments;
+mod payments_by_hand;
 mod repeats;
 mod rush;
 mod simulate;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, session_id};
-use crate::support::daraja::{Fake, by_hand, failure, success};
+use crate::support::daraja::{Fake, PORTAL_KEY, by_hand, failure, success};
 use crate::support::eventually;
 use crate::support::lodging::{GUEST, Lodge, Wish, stay, turn};
 
@@ -28,7 +28,7 @@ const PAYS: Cause<'static> = Cause {
 
 /// A service with an account at a Daraja, and one lodge that wants money first.
 pub struct Till {
-    app: TestApp,
+    pub app: TestApp,
     property: Uuid,
 }
 
@@ -40,8 +40,10 @@ impl Till {
 public_url: http://PUBLIC
 payments:
   providers:
-    daraja: {{ consumer_key: key, consumer_secret: secret, short_code: \"174379\", passkey: pass, url: \"{url}\" }}
-"
+    daraja: {{ consumer_key: key, consumer_secret: secret, short_code: \"174379\", passkey: pass, url: \"{url}\",
+               initiator: api, initiator_password: hush, public_key: \"{}\" }}
+",
+            *PORTAL_KEY
         );
         let app = TestApp::start_at(Clock::System, &more);
         let lodge = Lodge {
@@ -53,9 +55,11 @@ payments:
         Till { app, property }
     }
 
-    async fn open() -> (Till, Fake) {
+    pub async fn open() -> (Till, Fake) {
         let fake = Fake::start();
-        (Till::at(&fake.url).await, fake)
+        let till = Till::at(&fake.url).await;
+        fake.says(|script| script.tells = Some(till.app.public.clone()));
+        (till, fake)
     }
 
     pub async fn hold(&self, number: u32) -> Reservation {
@@ -126,16 +130,16 @@ payments:
         url.replace("http://PUBLIC", &self.app.public)
     }
 
-    async fn post(&self, url: &str, body: &Value) -> (u16, String) {
+    pub async fn post(&self, url: &str, body: &Value) -> (u16, String) {
         let response = self.app.http.post(url).json(body).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    fn url(&self, door: &str) -> String {
+    pub fn url(&self, door: &str) -> String {
         format!("{}/pay/daraja/till/{door}", self.app.public)
     }
 
-    async fn outcomes(&self) -> HashMap<String, i64> {
+    pub async fn outcomes(&self) -> HashMap<String, i64> {
         let client = self.app.pool.get().await.unwrap();
         let sql = "select coalesce(outcome, 'waiting') as outcome, count(*) as rows from payment_callback group by 1";
         let rows = client.query(sql, &[]).await.unwrap();
@@ -144,7 +148,7 @@ payments:
             .collect()
     }
 
-    async fn until_applied(&self, callbacks: i64) {
+    pub async fn until_applied(&self, callbacks: i64) {
         eventually("the callbacks", async || {
             let sql = "select count(*) from payment_callback where applied_at is not null";
             (self.app.count(sql).await >= callbacks).then_some(())
@@ -303,9 +307,9 @@ async fn a_receipt_that_is_told_after_the_answer_keeps_a_second_payment_apart() 
     till.post(&till.result_url(&fake), &success(&id, &push, "FIRST1"))
         .await;
     till.until_applied(1).await;
-    let again = by_hand("AGAIN1", reservation.code.digits(), "9000");
+    let again = fake.pays("AGAIN1", reservation.code.digits(), "9000");
     till.post(&till.url("confirmation"), &again).await;
-    till.until_applied(2).await;
+    till.until_applied(3).await;
     assert_eq!(till.app.count("select count(*) from payment").await, 2);
     assert_eq!(till.app.count("select count(*) from refund").await, 1);
     till.close().await;
@@ -458,7 +462,7 @@ async fn a_push_that_cannot_be_sent_is_repeated_and_a_lost_answer_is_not() {
     till.ask(&reservation).await;
     till.until_attempt(&reservation, "pending").await;
     till.pass(&reservation, "true").await;
-    let money = by_hand("LOST1", reservation.code.digits(), "9000");
+    let money = fake.pays("LOST1", reservation.code.digits(), "9000");
     till.post(&till.url("confirmation"), &money).await;
     till.until(&reservation, Status::Confirmed).await;
     assert_eq!(fake.pushes(), 1);
@@ -468,7 +472,7 @@ async fn a_push_that_cannot_be_sent_is_repeated_and_a_lost_answer_is_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
-    let (till, _fake) = Till::open().await;
+    let (till, fake) = Till::open().await;
     let reservation = till.hold(1).await;
     let code = reservation.code.to_string();
     let valid = |reference: &str, amount: &str| by_hand("V1", reference, amount);
@@ -483,11 +487,17 @@ async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
     }
     // Too little keeps the room and asks for the rest; the rest confirms it.
     let typed = format!(" {} ", code.replace('-', " "));
-    till.post(&till.url("confirmation"), &by_hand("H1", &typed, "4000.00"))
-        .await;
+    till.post(
+        &till.url("confirmation"),
+        &fake.pays("H1", &typed, "4000.00"),
+    )
+    .await;
     till.until(&reservation, Status::Paying).await;
-    till.post(&till.url("confirmation"), &by_hand("H2", &code, "6000.00"))
-        .await;
+    till.post(
+        &till.url("confirmation"),
+        &fake.pays("H2", &code, "6000.00"),
+    )
+    .await;
     till.until(&reservation, Status::Confirmed).await;
     for kind in ["paid_part", "confirmed", "refund_surplus"] {
         let sql = format!("select count(*) from outbox where kind = '{kind}'");
@@ -497,9 +507,12 @@ async fn money_by_hand_finds_its_booking_however_the_code_is_typed() {
         .post(&till.url("validation"), &valid(&code, "9000"))
         .await;
     assert!(said.contains("C2B00013"), "{said}");
-    till.post(&till.url("confirmation"), &by_hand("H3", "my room", "9000"))
-        .await;
-    till.until_applied(3).await;
+    till.post(
+        &till.url("confirmation"),
+        &fake.pays("H3", "my room", "9000"),
+    )
+    .await;
+    till.until_applied(6).await;
     assert_eq!(till.outcomes().await["unallocated"], 1);
 
     // A person finds out whose it is; guest and host are told as if the code had been typed.
@@ -563,10 +576,12 @@ async fn cancelling_while_paying_frees_the_room_and_the_money_goes_back_by_rever
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_kept_before_a_crash_is_applied_after_it() {
-    let (till, _fake) = Till::open().await;
+    let (till, fake) = Till::open().await;
     let reservation = till.hold(1).await;
     // Kept and acknowledged by a process that died before it could do more.
-    let body = by_hand("CRASH1", reservation.code.digits(), "9000").to_string();
+    let body = fake
+        .pays("CRASH1", reservation.code.digits(), "9000")
+        .to_string();
     let client = till.app.pool.get().await.unwrap();
     let sql = "insert into payment_callback (provider, door, secret, body) values ('daraja', 'confirmation', '', $1)";
     client.execute(sql, &[&body.as_bytes()]).await.unwrap();

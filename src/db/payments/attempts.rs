@@ -128,7 +128,7 @@ pub async fn ask(client: &impl GenericClient, ask: &Ask<'_>) -> Result<Asked, Db
 }
 
 /// Nobody guesses it, and it holds no word that a provider refuses in a URL.
-fn secret() -> String {
+pub(super) fn secret() -> String {
     let bytes: [u8; SECRET_BYTES] = rand::rng().random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod callbacks;
+pub mod claims;
 pub mod ledger;
 pub mod refunds;
 pub mod settle;

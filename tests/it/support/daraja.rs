@@ -1,14 +1,15 @@
 //! A Daraja that checks what it gets and does what providers do: late, twice, never, before its own answer.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rsa::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::background;
+use super::{background, detach};
 
 /// What the fake does next; by default it takes every prompt and every payer pays.
 #[derive(Default)]
@@ -26,7 +27,20 @@ pub struct Script {
     /// Bodies of reversals.
     pub reversals: Vec<Value>,
     pub asked: usize,
+    /// Receipts and sums of the payments by hand that have happened.
+    pub received: Vec<(String, String)>,
+    /// Bodies of questions about receipts.
+    pub traces: Vec<Value>,
+    /// The service at this address is told at once what it asks about receipts; none: a test does that.
+    pub tells: Option<String>,
 }
+
+/// Seals passwords; nobody opens them here.
+pub static PORTAL_KEY: LazyLock<String> = LazyLock::new(|| {
+    let portal = rsa::PrivateKey::new(&mut rand::rng(), 1024).unwrap();
+    let der = rsa::PublicKey::from(&portal).to_public_key_der().unwrap();
+    STANDARD.encode(der.as_bytes())
+});
 
 pub struct Fake {
     pub url: String,
@@ -67,6 +81,29 @@ impl Fake {
     /// The id and body of the last push.
     pub fn pushed(&self) -> (String, Value) {
         self.script.lock().unwrap().taken.last().unwrap().clone()
+    }
+
+    /// A payment by hand that happens: what the pay bill tells of it.
+    pub fn pays(&self, receipt: &str, reference: &str, amount: &str) -> Value {
+        self.says(|script| {
+            script
+                .received
+                .push((receipt.to_owned(), amount.to_owned()))
+        });
+        by_hand(receipt, reference, amount)
+    }
+
+    /// Where the last question about this receipt wants its answer.
+    pub fn traced(&self, receipt: &str) -> Option<String> {
+        let script = self.script.lock().unwrap();
+        let asked = script.traces.iter().rev();
+        let mut asked = asked.filter(|trace| trace["TransactionID"] == receipt);
+        Some(asked.next()?["ResultURL"].as_str()?.to_owned())
+    }
+
+    /// How often receipts were asked for.
+    pub fn traces(&self) -> usize {
+        self.script.lock().unwrap().traces.len()
     }
 
     pub fn pushes(&self) -> usize {
@@ -113,6 +150,7 @@ async fn serve(state: &Mutex<Script>, request: &HttpRequest, body: &[u8]) -> Htt
             state.lock().unwrap().reversals.push(body);
             HttpResponse::Ok().json(json!({"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0"}))
         }
+        "/mpesa/transactionstatus/v1/query" => trace(state, &body),
         "/pulltransactions/v1/query" => {
             HttpResponse::Ok().json(json!({"ResponseCode": "1000", "Response": []}))
         }
@@ -145,6 +183,45 @@ async fn push(state: &Mutex<Script>, body: &Value) -> HttpResponse {
     }
     HttpResponse::Ok()
         .json(json!({"MerchantRequestID": "1", "CheckoutRequestID": id, "ResponseCode": "0"}))
+}
+
+fn trace(state: &Mutex<Script>, body: &Value) -> HttpResponse {
+    assert_eq!(body["CommandID"], json!("TransactionStatusQuery"));
+    assert_eq!(body["PartyA"], json!("174379"));
+    let mut script = state.lock().unwrap();
+    script.traces.push(body.clone());
+    let receipt = body["TransactionID"].as_str().unwrap();
+    let found = script.received.iter().find(|(known, _)| known == receipt);
+    let told = match found {
+        Some((_, amount)) => moved(receipt, amount, "174379"),
+        None => nothing(),
+    };
+    if let Some(public) = &script.tells {
+        let url = body["ResultURL"].as_str().unwrap();
+        let url = url.replace("http://PUBLIC", public);
+        detach(async move {
+            // The service may be gone by now.
+            let _ = reqwest::Client::new().post(url).json(&told).send().await;
+        });
+    }
+    HttpResponse::Ok().json(
+        json!({"ConversationID": "AG_2", "OriginatorConversationID": "o2", "ResponseCode": "0"}),
+    )
+}
+
+/// What Daraja tells of a receipt that it knows.
+pub fn moved(receipt: &str, amount: &str, payee: &str) -> Value {
+    json!({"Result": {"ResultType": 0, "ResultCode": 0, "ResultDesc": "ok", "OriginatorConversationID": "o2", "ConversationID": "AG_2",
+        "TransactionID": "T", "ResultParameters": {"ResultParameter": [
+            {"Key": "DebitPartyName", "Value": "25470****149 - John"}, {"Key": "CreditPartyName", "Value": format!("{payee} - Lodges")},
+            {"Key": "TransactionReason"}, {"Key": "TransactionStatus", "Value": "Completed"}, {"Key": "Amount", "Value": amount},
+            {"Key": "ReceiptNo", "Value": receipt}]}, "ReferenceData": {"ReferenceItem": {"Key": "Occasion"}}}})
+}
+
+/// What Daraja tells of a receipt that it does not know.
+pub fn nothing() -> Value {
+    json!({"Result": {"ResultType": 0, "ResultCode": "R000002", "ResultDesc": "no such transaction", "ConversationID": "AG_2",
+        "OriginatorConversationID": "o2", "ReferenceData": {"ReferenceItem": []}}})
 }
 
 /// The callback of a push that was paid.
