@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::action::{self, Action};
 use super::condition::Condition;
 use super::door::DoorKeys;
-use super::source::Word;
+use super::source::{ResumeMode, Word};
 use super::template::{Path, Template};
 use super::value::{RecordType, Type, Value, Values};
 
@@ -39,12 +39,13 @@ pub struct Flow {
     pub(super) index: HashMap<String, usize>,
 }
 
-/// The screen that offers to go on, and the variables without which there is nothing to go on with.
+/// The screen that offers to go on, the variables without which there is nothing to go on with, and whether it is asked.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "said above")]
 pub struct Resume {
     pub screen: usize,
     pub needs: Vec<String>,
+    pub mode: ResumeMode,
 }
 
 /// One screen.

@@ -146,6 +146,7 @@ impl Loader<'_> {
             Some(Resume {
                 screen,
                 needs: resume.needs.iter().map(|need| need.value.clone()).collect(),
+                mode: resume.mode,
             })
         });
         let after_wrong = file

@@ -27,8 +27,8 @@ pub fn flow() -> Value {
             "variables": { "type": "object", "propertyNames": { "pattern": VARIABLE }, "additionalProperties": { "$ref": "#/$defs/type" }, "description": "What is remembered, each with its type" },
             "resume": {
                 "type": "object", "additionalProperties": false, "required": ["screen", "needs"],
-                "properties": { "screen": { "$ref": "#/$defs/screen_name" }, "needs": { "type": "array", "items": { "$ref": "#/$defs/variable" } } },
-                "description": "The screen for who dials again soon, and what has to be known for it"
+                "properties": { "screen": { "$ref": "#/$defs/screen_name" }, "needs": { "type": "array", "items": { "$ref": "#/$defs/variable" } }, "mode": { "enum": ["silent", "ask", "start_over"], "default": "ask" } },
+                "description": "The screen that asks who dials again soon whether to go on, what has to be known for it, and whether it is asked at all"
             },
             "after_wrong": {
                 "type": "object", "additionalProperties": false, "required": ["tries", "goto"],

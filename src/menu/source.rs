@@ -56,6 +56,21 @@ pub struct FlowFile {
 pub struct ResumeFile {
     pub screen: Word,
     pub needs: Vec<Word>,
+    #[serde(default)]
+    pub mode: ResumeMode,
+}
+
+/// What becomes of who dials again soon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResumeMode {
+    /// Taken at once to where the last session broke off.
+    Silent,
+    /// Asked whether to go on there.
+    #[default]
+    Ask,
+    /// Taken to the first screen.
+    StartOver,
 }
 
 /// The answers that lead around instead of on.

@@ -8,6 +8,7 @@ use super::door::Door;
 use super::flow::{Ask, Choice, Flow, Input, Kind, List, Setting, Target};
 use super::input::{Reader, key};
 use super::language::Wrong;
+use super::source::ResumeMode;
 use super::value::{Type, Value, Values};
 
 /// How many screens back a dialogue remembers.
@@ -87,6 +88,22 @@ impl Menu {
         state.values = draft.values.clone();
         state.draft = Some(Box::new(draft));
         whole.then_some(state)
+    }
+
+    /// Where the dialogue begins of who dials again soon after `draft` broke off. With `news` to hear first, nobody is
+    /// taken on without being asked: the line has its place above that question. `None`: at the first screen.
+    pub fn take_up(&self, draft: State, language: &str, news: bool) -> Option<State> {
+        match self.flow.resume.as_ref()?.mode {
+            ResumeMode::StartOver => None,
+            ResumeMode::Silent if !news => {
+                let offered = self.offer(draft, language)?;
+                Some(State {
+                    language: offered.language,
+                    ..*offered.draft?
+                })
+            }
+            ResumeMode::Silent | ResumeMode::Ask => self.offer(draft, language),
+        }
     }
 
     /// What to keep of a dialogue so that it can be offered later. `None` while there is nothing to go on with.

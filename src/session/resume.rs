@@ -40,13 +40,16 @@ impl Session {
                 None
             };
             let ahead = resume.filter(|resume| !resume.over && self.is_ahead(&resume.state));
-            // Who is offered to go on goes on in the menus of then.
+            // Who goes on goes on in the menus of then.
             if let Some(resume) = ahead
                 && let Some(menus) = self.find_menus(&resume.menus).await?
-                && let Some(mut offered) = menus.menu.offer(resume.state, &language(&menus.menu))
+                && let Some(mut state) =
+                    menus
+                        .menu
+                        .take_up(resume.state, &language(&menus.menu), news.is_some())
             {
-                offered.notice = news;
-                return Ok((offered, self.spoken(menus, self.service_code())));
+                state.notice = news;
+                return Ok((state, self.spoken(menus, self.service_code())));
             }
             let mut state = current.menu().begin(&language(current.menu()));
             state.notice = news;

@@ -51,6 +51,7 @@ mod outages;
 mod payments;
 mod payments_by_hand;
 mod repeats;
+mod resume_modes;
 mod rush;
 mod simulate;
 mod simulator;

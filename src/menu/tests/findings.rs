@@ -203,6 +203,7 @@ pub(super) const CASES: &[Case] = &[
     // Files that are no flow at all.
     ("syntax", "duplicate", &[("      2: {", "      ¶1: {")]),
     ("syntax", "duplicate", &[("  where:\n", "  ¶where:\n"), ("  lost:\n", "  where:\n")]),
+    ("syntax", "unknown variant", &[("needs: [place] }", "needs: [place], mode: ¶quiet }")]),
     ("syntax", "unknown field", &[("    goto: look\n", "    ¶got: look\n")]),
     ("syntax", "missing field", &[("screens:", "¶screens:"), ("start: home\n", "")]),
 ];

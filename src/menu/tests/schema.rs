@@ -40,6 +40,7 @@ const TELLS: &[&str] = &[
     "nothing to read",
     "'per_page' is 1 to 24",
     "'at_most' is 1 to 24",
+    "unknown variant",
     "unknown field",
     "missing field",
 ];
