@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::country::Country;
 use crate::db::DbError;
 use crate::doors::Doors;
+use crate::funnel::Funnel;
 use crate::menu::Menu;
 use crate::menu::date::weekend;
 use crate::menu::input::Reader;
@@ -72,6 +73,8 @@ pub struct App {
     pub traffic: Traffic,
     /// What is remembered of callers.
     pub keeper: Keeper,
+    /// How far they come.
+    pub funnel: Funnel,
     /// Rung when a message is waiting.
     pub outbox: Arc<Notify>,
     /// Tells the time; tests set it.
@@ -161,6 +164,7 @@ impl App {
             turns: Arc::default(),
             traffic: Traffic::default(),
             keeper: Keeper::default(),
+            funnel: Funnel::default(),
             outbox,
             clock,
             chance,

@@ -32,6 +32,7 @@
 //! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus, erasures.
 //! - [`archive`]: old months out of the calendar into cold storage, a folder or S3.
 //! - [`api`]: the offline-first REST API below `/v1`: envelope, keys, problems, one file per resource.
+//! - [`funnel`]: what became of each screen that was shown, counted as turns are committed.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
 //! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
 //! - [`tls`]: encryption towards Postgres and SMSCs. [`embedded`]: the private Postgres and Redis of the demo and the tests.
@@ -59,6 +60,7 @@ pub mod crash_point;
 pub mod db;
 pub mod doors;
 pub mod embedded;
+pub mod funnel;
 pub mod health;
 pub mod jobs;
 pub mod letters;

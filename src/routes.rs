@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig};
 
 use crate::webhook::{payment, sms, ussd};
-use crate::{api, console, health, operator, simulator};
+use crate::{api, console, funnel, health, operator, simulator};
 
 /// What aggregators and providers post to, and what apps ask; `origins` are the web pages that may.
 pub fn public(cfg: &mut ServiceConfig, origins: &[String]) {
@@ -22,6 +22,7 @@ pub fn private(cfg: &mut ServiceConfig) {
         .service(web::resource("/metrics").route(web::get().to(health::metrics)))
         .service(web::resource("/private/aggregators").route(web::get().to(console::aggregators)))
         .service(web::resource("/private/menus").route(web::get().to(console::menus)))
+        .service(web::resource("/private/funnel").route(web::get().to(funnel::page::show)))
         .service(
             web::resource("/private/overbookings").route(web::get().to(operator::overbookings)),
         )

@@ -175,6 +175,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::places::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::erasures::run(pool.clone(), stopped.clone()));
     jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));
+    jobs.spawn(jobs::funnel::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::probes::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::spool::run(app.clone(), stopped.clone()));
     jobs.spawn({

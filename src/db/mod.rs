@@ -22,6 +22,7 @@ pub mod consents;
 mod doubt;
 pub mod effect;
 pub mod erasures;
+pub mod funnel;
 pub mod guests;
 pub mod holds;
 pub mod host_pins;

@@ -4,6 +4,7 @@ pub mod api;
 pub mod archive;
 pub mod audit;
 pub mod erasures;
+pub mod funnel;
 pub mod holds;
 pub mod menus;
 pub mod outbox;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::text_is_missing;
 use crate::db::DbError;
+use crate::funnel::{Before, Tally};
 use crate::menu::Menus;
 use crate::menu::files::Version;
 use crate::menu::step::State;
@@ -20,7 +21,7 @@ impl Session {
         match &self.call.said {
             Said::Transcript(transcript) => {
                 let at = position(transcript);
-                let (state, spoken) = self.transcribed(dialogue, transcript, at).await?;
+                let (state, spoken, before) = self.transcribed(dialogue, transcript, at).await?;
                 let after = Dialogue {
                     number: None,
                     begun: String::new(),
@@ -31,7 +32,7 @@ impl Session {
                     state: None,
                     shown_at: 0,
                 };
-                Ok(self.worked(after, state, &spoken, false))
+                Ok(self.worked(after, before, state, &spoken, false))
             }
             Said::Dialled(ahead) => {
                 let live = dialogue.is_some_and(|before| before.state.is_some());
@@ -66,17 +67,26 @@ impl Session {
     async fn dialled(&self, ahead: &str) -> Result<Worked, TurnError> {
         let begun = self.app.chance.uuid().simple().to_string();
         let (state, spoken) = self.first(ahead, &begun).await?;
-        Ok(self.begun(begun, ahead, state, &spoken))
+        let before = begins(ahead, &state, &spoken);
+        Ok(self.begun(begun, before, ahead, state, &spoken))
     }
 
     /// A dialogue that was lost under way.
     async fn found_again(&self) -> Result<Worked, TurnError> {
         let begun = self.app.chance.uuid().simple().to_string();
         let (state, spoken) = self.lost().await?;
-        Ok(self.begun(begun, "", state, &spoken))
+        let before = Before::Nothing;
+        Ok(self.begun(begun, before, "", state, &spoken))
     }
 
-    fn begun(&self, begun: String, ahead: &str, state: State, spoken: &Spoken) -> Worked {
+    fn begun(
+        &self,
+        begun: String,
+        before: Before,
+        ahead: &str,
+        state: State,
+        spoken: &Spoken,
+    ) -> Worked {
         let after = Dialogue {
             number: self.number(),
             begun,
@@ -87,7 +97,7 @@ impl Session {
             state: None,
             shown_at: 0,
         };
-        self.worked(after, state, spoken, true)
+        self.worked(after, before, state, spoken, true)
     }
 
     /// The dialogue after its next answer. The code is what was dialled, whatever the call says.
@@ -100,7 +110,10 @@ impl Session {
         let menus = self.find_menus(&before.menus).await?;
         let spoken = self.spoken(menus.ok_or(TurnError::Over)?, &before.service_code);
         let turn = self.turn_at(at, &before.begun);
-        if !self.is_key_again(&before.transcript, before.shown_at, &state, input, &spoken) {
+        let mut found = Before::of(spoken.menu(), &state);
+        if self.is_key_again(&before.transcript, before.shown_at, &state, input, &spoken) {
+            found = Before::Itself;
+        } else {
             self.step(&mut state, input, &turn, &spoken).await?;
         }
         let joint = if before.transcript.is_empty() {
@@ -115,7 +128,7 @@ impl Session {
             number: self.number(),
             ..before
         };
-        Ok(self.worked(after, state, &spoken, false))
+        Ok(self.worked(after, found, state, &spoken, false))
     }
 
     /// The state after a call that tells all answers so far.
@@ -124,21 +137,27 @@ impl Session {
         dialogue: Option<Dialogue>,
         transcript: &str,
         at: i32,
-    ) -> Result<(State, Spoken), TurnError> {
+    ) -> Result<(State, Spoken, Before), TurnError> {
         if at > HOPS_MAX {
             return Err(TurnError::Over);
         }
+        let begun = async || {
+            let (state, spoken) = self.first(transcript, "").await?;
+            let before = begins(transcript, &state, &spoken);
+            Ok((state, spoken, before))
+        };
         let Some(before) = dialogue else {
-            return self.first(transcript, "").await;
+            return begun().await;
         };
         let mut state = before.state.ok_or(TurnError::Over)?;
         // A dialogue whose menus are gone is as good as lost.
         let Some(menus) = self.find_menus(&before.menus).await? else {
-            return self.first(transcript, "").await;
+            return begun().await;
         };
         let spoken = self.spoken(menus, self.service_code());
+        let mut found = Before::of(spoken.menu(), &state);
         match hop(Some(&before.transcript), transcript) {
-            Hop::First { .. } | Hop::Repeat => {}
+            Hop::First { .. } | Hop::Repeat => found = Before::Itself,
             Hop::Reply { input }
                 if self.is_key_again(
                     &before.transcript,
@@ -146,7 +165,10 @@ impl Session {
                     &state,
                     input,
                     &spoken,
-                ) => {}
+                ) =>
+            {
+                found = Before::Itself;
+            }
             Hop::Reply { input } => self.replies(&mut state, input, at, &spoken).await?,
             // Its receipt would have been found: it is too old to be kept.
             Hop::Late => return Err(TurnError::Over),
@@ -161,7 +183,7 @@ impl Session {
                     .await?;
             }
         }
-        Ok((state, spoken))
+        Ok((state, spoken, found))
     }
 
     /// The number of the answer, where the aggregator numbers them.
@@ -216,6 +238,7 @@ impl Session {
     pub(super) fn worked(
         &self,
         after: Dialogue,
+        before: Before,
         state: State,
         spoken: &Spoken,
         begins: bool,
@@ -244,6 +267,7 @@ impl Session {
         // Not before there is a draft to go on from: a dialogue that is gone through again must find what it found.
         let mut memory = Memory::of(&state, draft != Draft::Keep);
         memory.draft = draft;
+        let tally = Tally::new(&spoken.menus, before, &state, page.ends);
         Worked {
             dialogue: Dialogue {
                 state: (!page.ends).then_some(state),
@@ -256,6 +280,16 @@ impl Session {
             },
             memory,
             begins,
+            tally,
         }
+    }
+}
+
+/// What a dialogue finds that begins in this state.
+fn begins(ahead: &str, state: &State, spoken: &Spoken) -> Before {
+    if ahead.is_empty() {
+        Before::begun(spoken.menu(), state)
+    } else {
+        Before::Nothing
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::country::Country;
 use crate::crash_point;
+use crate::funnel::Tally;
 use crate::menu::messages::Message;
 use crate::phone::Msisdn;
 use crate::session::coalesce::Coalesced;
@@ -179,6 +180,8 @@ pub(super) struct Worked {
     pub(super) memory: Memory,
     /// Whether it is the dialogue's first turn, whatever was said under its session id before.
     pub(super) begins: bool,
+    /// What it adds to the funnel.
+    pub(super) tally: Tally,
 }
 
 impl Session {
@@ -227,6 +230,11 @@ impl Session {
                 Opened::Claimed { token, .. } => store.release(&self.key, token, false).await,
                 Opened::Running | Opened::Closed => {}
             }
+        } else {
+            let operator = self.call.operator.as_deref();
+            worked
+                .tally
+                .count(&self.app.funnel, self.aggregator.name(), operator);
         }
         crash_point!("turn:committed");
         Ok(worked.receipt)

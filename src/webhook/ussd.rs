@@ -13,12 +13,15 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::db::patience::within;
 use crate::db::session_ends::SessionEndRow;
+use crate::funnel;
 use crate::menu::messages::Message;
 use crate::session::store::SessionKey;
 use crate::session::turn::{self, Answer};
 use crate::spool::{Report, Spool};
 use crate::ussd::transcript::kept;
-use crate::ussd::{self, Aggregator, BadCall, Call, Callback, Rendered, Reply, SessionEnd};
+use crate::ussd::{
+    self, Aggregator, BadCall, Call, Callback, Outcome, Rendered, Reply, SessionEnd,
+};
 
 /// Answers a callback. A call gets status 200 and a screen whatever our own troubles are; what is not a call gets its
 /// protocol's own word for that.
@@ -117,7 +120,19 @@ async fn close(app: &App, aggregator: &dyn Aggregator, end: &SessionEnd) -> Rend
         .as_ref()
         .filter(|_| !aggregator.session_is_unique());
     let key = SessionKey::new(name, &end.session, msisdn);
+    let waiting = match end.outcome {
+        Outcome::Completed => None,
+        Outcome::Abandoned | Outcome::TimedOut | Outcome::Failed => {
+            app.store.find_waiting(&key).await
+        }
+    };
     let known = app.store.close(&key).await;
+    if let Some(dialogue) = waiting.filter(|_| known)
+        && let Ok(Some(menus)) = app.menus.find(&dialogue.menus, &app.books).await
+        && let Some(state) = &dialogue.state
+    {
+        funnel::left_at(&app.funnel, &menus, state, name, end.operator.as_deref());
+    }
     let is_first = app.spool.as_ref().is_none_or(Spool::is_empty);
     let kept = if is_first {
         within(&app.postgres, KEEP_MAX, keep(app, name, end, known)).await

@@ -37,6 +37,7 @@ mod db_search;
 mod degraded;
 mod dialogues;
 mod embedded;
+mod funnel;
 mod hosts;
 mod instances;
 mod lifecycle;

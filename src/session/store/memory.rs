@@ -181,12 +181,13 @@ impl MemoryStore {
         sessions.session(key, now).is_some_and(Session::close)
     }
 
-    /// `None`: it is not known here.
-    pub(super) fn is_live(&self, key: &SessionKey) -> Option<bool> {
+    /// A dialogue while a screen of it waits for an answer. `None`: it is not known here.
+    pub(super) fn find(&self, key: &SessionKey) -> Option<Option<Box<Dialogue>>> {
         let sessions = self.used()?;
         let session = sessions.by_key.get(key)?;
         let dialogue = session.dialogue.as_ref()?;
-        Some(!session.is_closed && dialogue.state.is_some())
+        let waits = !session.is_closed && dialogue.state.is_some();
+        Some(waits.then(|| dialogue.clone()))
     }
 
     /// Keeps what `other` does, and nothing else.

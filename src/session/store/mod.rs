@@ -70,7 +70,7 @@ far! {
     commit(key: &SessionKey, token: i64, turn: &Identity, end: &TurnEnd<'_>) -> Result<bool, StoreError>;
     release(key: &SessionKey, token: i64, unfinished: bool) -> Result<(), StoreError>;
     close(key: &SessionKey) -> Result<bool, StoreError>;
-    is_live(key: &SessionKey) -> Result<bool, StoreError>;
+    find_waiting(key: &SessionKey) -> Result<Option<Box<Dialogue>>, StoreError>;
     is_up() -> bool;
     claim_shared(name: &str) -> Result<Shared, StoreError>;
     put_shared(name: &str, token: u64, result: Option<&[u8]>, ttl: Duration) -> Result<(), StoreError>;
@@ -372,12 +372,17 @@ impl Store {
 
     /// Whether the session has a screen that waits for an answer.
     pub async fn is_live(&self, key: &SessionKey) -> bool {
-        if let Some(live) = self.memory.is_live(key) {
-            return live;
+        self.find_waiting(key).await.is_some()
+    }
+
+    /// The dialogue of the session, while a screen of it waits for an answer.
+    pub async fn find_waiting(&self, key: &SessionKey) -> Option<Box<Dialogue>> {
+        if let Some(known) = self.memory.find(key) {
+            return known;
         }
-        self.far.is_live(key).await.unwrap_or_else(|error| {
+        self.far.find_waiting(key).await.unwrap_or_else(|error| {
             self.without_redis(&error);
-            false
+            None
         })
     }
 

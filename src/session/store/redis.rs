@@ -306,16 +306,19 @@ impl RedisStore {
         Ok(is_known && was_over.is_none())
     }
 
-    /// Whether the session has a screen that waits for an answer.
-    pub(super) async fn is_live(&self, key: &SessionKey) -> Result<bool, StoreError> {
+    /// The dialogue of the session, while a screen of it waits for an answer.
+    pub(super) async fn find_waiting(
+        &self,
+        key: &SessionKey,
+    ) -> Result<Option<Box<Dialogue>>, StoreError> {
         let mut call = redis::cmd("MGET");
         call.arg(&key.0).arg(over(key));
         let call = &call;
         let (dialogue, over): (Option<Vec<u8>>, Option<i64>) = self
             .ask(|mut redis| async move { call.query_async(&mut redis).await })
             .await?;
-        let waits = |dialogue: Box<Dialogue>| dialogue.state.is_some();
-        Ok(over.is_none() && read(dialogue).is_some_and(waits))
+        let dialogue = read(dialogue).filter(|_| over.is_none());
+        Ok(dialogue.filter(|dialogue| dialogue.state.is_some()))
     }
 
     /// Whether Redis answers, and takes what is written: a replica, or one without memory, does not.

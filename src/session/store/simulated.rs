@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::memory::MemoryStore;
 use super::redis::TRIES_MAX;
 use super::shared::{Shared, WORK_MAX};
-use super::{Identity, Opened, SessionKey, StoreError, Token, TurnEnd};
+use super::{Dialogue, Identity, Opened, SessionKey, StoreError, Token, TurnEnd};
 use crate::breaker::Breaker;
 use crate::simulate::link::Link;
 
@@ -125,9 +125,11 @@ impl SimulatedStore {
         self.ask(|server| server.sessions.close(key, false)).await
     }
 
-    pub(super) async fn is_live(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        self.ask(|server| server.sessions.is_live(key).unwrap_or(false))
-            .await
+    pub(super) async fn find_waiting(
+        &self,
+        key: &SessionKey,
+    ) -> Result<Option<Box<Dialogue>>, StoreError> {
+        self.ask(|server| server.sessions.find(key).flatten()).await
     }
 
     pub(super) async fn is_up(&self) -> bool {
