@@ -38,7 +38,7 @@ pub async fn answer(
     app: &Arc<App>,
     aggregator: &'static dyn Aggregator,
     call: Call,
-    request: String,
+    request: impl FnOnce() -> String,
     accepted: Instant,
 ) -> Answer {
     let country = app.country(&call.msisdn);
@@ -61,7 +61,7 @@ pub async fn answer(
         country,
         aggregator,
         key: key.clone(),
-        identity: identity.clone(),
+        identity,
         call,
         until: accepted + REPLY_MAX,
         unfinished: false,
@@ -109,13 +109,13 @@ pub fn sorry(app: &App, msisdn: &Msisdn, message: Message) -> String {
     app.say(message, language, None, country)
 }
 
-fn identity(said: &Said, request: String) -> Identity {
+fn identity(said: &Said, request: impl FnOnce() -> String) -> Identity {
     match said {
-        Said::Transcript(transcript) => Identity::Transcript(transcript.clone()),
-        Said::Dialled(_) => Identity::Dialled(request),
-        Said::Answered { hop: Some(hop), .. } => Identity::Hop(hop.clone()),
-        Said::Answered { input, hop: None } => Identity::Answer(input.clone()),
-        Said::Either { input, .. } => Identity::Either(input.clone()),
+        Said::Transcript(transcript) => Identity::transcript(transcript),
+        Said::Dialled(_) => Identity::dialled(&request()),
+        Said::Answered { hop: Some(hop), .. } => Identity::hop(hop),
+        Said::Answered { input, hop: None } => Identity::answer(input),
+        Said::Either { input, .. } => Identity::either(input),
     }
 }
 

@@ -63,11 +63,11 @@ pub async fn respond(
     app: &Arc<App>,
     aggregator: &'static dyn Aggregator,
     callback: Result<Callback, BadCall>,
-    sent: impl Fn() -> String,
+    sent: impl FnOnce() -> String,
     accepted: Instant,
 ) -> Rendered {
     match callback {
-        Ok(Callback::Call(call)) => answer(app, aggregator, call, sent(), accepted).await,
+        Ok(Callback::Call(call)) => answer(app, aggregator, call, sent, accepted).await,
         Ok(Callback::End(end)) => {
             let input = end.input.as_deref().map(kept);
             close(app, aggregator, &SessionEnd { input, ..end }).await
@@ -82,7 +82,7 @@ async fn answer(
     app: &Arc<App>,
     aggregator: &'static dyn Aggregator,
     call: Call,
-    request: String,
+    request: impl FnOnce() -> String,
     accepted: Instant,
 ) -> Rendered {
     let name = aggregator.name();

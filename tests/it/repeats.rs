@@ -313,7 +313,7 @@ async fn a_key_that_comes_three_times_confirms_nothing() {
 async fn a_claim_from_before_redis_was_emptied_holds_no_more() {
     let app = TestApp::start("");
     let key = SessionKey::new("africastalking", &session_id(), None);
-    let turn = Identity::Transcript("1".to_owned());
+    let turn = Identity::transcript("1");
     let claim = async || match app.app.store.open(&key, &turn).await {
         Opened::Claimed { token, .. } => token,
         other => panic!("{other:?}"),

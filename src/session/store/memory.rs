@@ -278,10 +278,7 @@ mod tests {
     #[test]
     fn a_turn_is_claimed_once_and_answered_from_then_on() {
         let store = MemoryStore::default();
-        let (first, second) = (
-            Identity::Transcript("1".to_owned()),
-            Identity::Transcript("1*1".to_owned()),
-        );
+        let (first, second) = (Identity::transcript("1"), Identity::transcript("1*1"));
         assert!(store.find_receipt(&key("one"), &first).is_none());
         let token = claim(&store, &first);
         assert!(matches!(store.open(&key("one"), &first), Opened::Running));
@@ -301,10 +298,7 @@ mod tests {
     #[test]
     fn the_same_answer_to_the_next_screen_is_another_turn() {
         let store = MemoryStore::default();
-        let (one, two) = (
-            Identity::Answer("1".to_owned()),
-            Identity::Answer("2".to_owned()),
-        );
+        let (one, two) = (Identity::answer("1"), Identity::answer("2"));
         for turn in [&one, &two] {
             let token = claim(&store, turn);
             assert!(commit(&store, token, turn, "screen"));
@@ -317,15 +311,15 @@ mod tests {
     fn what_is_over_is_not_woken_up_by_an_answer() {
         let store = MemoryStore::default();
         assert!(!store.close(&key("one"), false));
-        let answer = Identity::Transcript("1".to_owned());
+        let answer = Identity::transcript("1");
         assert!(matches!(store.open(&key("one"), &answer), Opened::Closed));
-        claim(&store, &Identity::Dialled("*384*7#".to_owned()));
+        claim(&store, &Identity::dialled("*384*7#"));
     }
 
     #[test]
     fn a_dialogue_that_goes_on_in_redis_is_taken_along_once() {
         let store = MemoryStore::default();
-        let turn = Identity::Transcript("1".to_owned());
+        let turn = Identity::transcript("1");
         let token = claim(&store, &turn);
         commit(&store, token, &turn, "screen");
         assert!(store.take_dialogue(&key("one")).is_some());
