@@ -11,6 +11,7 @@ use reserveflow::booking::reservation::Status;
 use reserveflow::db::effect::{Cause, Turn};
 use reserveflow::db::holds::expire_holds;
 use reserveflow::db::payments::attempts::{self, Ask, Asked, Next, Part, ask};
+use reserveflow::db::payments::callbacks;
 use reserveflow::db::payments::ledger::{list_balances, list_faults};
 use reserveflow::db::payments::refunds::{self, Approval};
 use reserveflow::db::payments::settle::{Arrival, Purpose, Settled, Texts, find_payable, settle};
@@ -19,6 +20,7 @@ use reserveflow::db::reservations::{Cancel, Cancelled, Reservation, cancel, find
 use reserveflow::db::reserve::Reserved;
 use reserveflow::payment::Failure;
 use std::time::Duration;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use crate::support::lodging::{GUEST, Lodge, Wish, count, kes, reserved, stay, turn};
@@ -657,4 +659,36 @@ async fn ten_thousand_bookings_with_random_faults_add_up() {
     assert!(payments > i64::from(BOOKINGS) / 3, "{payments}");
     drop(client);
     assert_adds_up(pool).await;
+}
+
+#[tokio::test]
+async fn what_a_provider_posted_is_never_changed_and_its_outcome_is_noted_once() {
+    let pool = database().await;
+    let client = pool.get().await.unwrap();
+    let kept = callbacks::insert(&client, "daraja", "result", "", b"{}").await;
+    let kept = kept.unwrap();
+    for change in [
+        "update payment_callback set body = 'x'",
+        "update payment_callback set provider = 'other', applied_at = now(), outcome = 'heard'",
+        "update payment_callback set received_at = now() - interval '1 day'",
+        "delete from payment_callback",
+        "truncate payment_callback",
+    ] {
+        let error = client.batch_execute(change).await.unwrap_err();
+        assert_eq!(
+            error.code(),
+            Some(&SqlState::RESTRICT_VIOLATION),
+            "{change}"
+        );
+    }
+    callbacks::applied(&client, kept, "heard").await.unwrap();
+    let again = "update payment_callback set outcome = 'paid'";
+    assert!(client.batch_execute(again).await.is_err());
+    let client = pool.get().await.unwrap();
+    let row = client
+        .query_one("select body, outcome from payment_callback", &[])
+        .await
+        .unwrap();
+    let kept: (Vec<u8>, String) = (row.get(0), row.get(1));
+    assert_eq!(kept, (b"{}".to_vec(), "heard".to_owned()));
 }
