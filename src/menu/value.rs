@@ -302,6 +302,7 @@ pub static RECORDS: &[RecordType] = &[
             // What cancelling costs, and what of a payment comes back.
             ("cost", Type::Money),
             ("refund", Type::Money),
+            ("refund_by", Type::Date),
             // What of the total is not paid.
             ("left", Type::Money),
             ("hold_minutes", Type::Count(1, 999)),

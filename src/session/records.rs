@@ -1,6 +1,6 @@
 //! Bookings, offers and places as the records that menus show.
 
-use chrono::{Duration, NaiveDateTime};
+use chrono::{Days, Duration, NaiveDate, NaiveDateTime};
 
 use crate::app::App;
 use crate::booking::code::Code;
@@ -17,6 +17,8 @@ use crate::places::{Gazetteer, Place};
 
 /// The longest name before a number in a message to a host.
 const CONTACT_NAME_CHARS_MAX: usize = 12;
+/// Money that is to go back is back after so many days, as messages promise.
+const REFUND_DAYS: Days = Days::new(3);
 
 /// A place with the name of its town, and the label that tells it from its namesakes.
 pub fn place(place: &Place, gazetteer: &Gazetteer) -> Value {
@@ -133,6 +135,7 @@ impl Terms<'_> {
             total: self.offer.total,
             cost: 0,
             refund: 0,
+            refund_by: None,
             left: self.offer.total.minor,
             hold_minutes: i64::from(self.offer.hold_minutes),
         })
@@ -144,6 +147,11 @@ pub fn booking(app: &App, reservation: &Reservation) -> Value {
     let left = reservation
         .hold_expires_at
         .map_or(0, |until| (until - app.clock.now()).num_minutes());
+    let today = app
+        .clock
+        .now()
+        .with_timezone(&reservation.time_zone)
+        .date_naive();
     booking_record(BookingRecord {
         id: reservation.code.to_string(),
         code: reservation.code.to_string(),
@@ -162,6 +170,7 @@ pub fn booking(app: &App, reservation: &Reservation) -> Value {
         total: reservation.total,
         cost: reservation.cancel_cost.minor,
         refund: reservation.refund.minor,
+        refund_by: Some(today + REFUND_DAYS),
         left: reservation.left().minor,
         hold_minutes: left.clamp(1, 999),
     })
@@ -183,6 +192,8 @@ struct BookingRecord<'a> {
     /// In minor units of the total's currency.
     cost: i64,
     refund: i64,
+    /// The day until which it is back; `None`: nothing is paid yet.
+    refund_by: Option<NaiveDate>,
     left: i64,
     hold_minutes: i64,
 }
@@ -210,7 +221,7 @@ fn booking_record(booking: BookingRecord<'_>) -> Value {
             ..booking.total
         })
     };
-    Value::record([
+    let record = Value::record([
         ("id", Value::Text(booking.id)),
         ("code", Value::Text(booking.code)),
         ("lodge", Value::text(booking.lodge)),
@@ -229,5 +240,9 @@ fn booking_record(booking: BookingRecord<'_>) -> Value {
         ("refund", money(booking.refund)),
         ("left", money(booking.left)),
         ("hold_minutes", Value::Count(booking.hold_minutes)),
-    ])
+    ]);
+    match booking.refund_by {
+        Some(date) => record.with([("refund_by", Value::Date(date))]),
+        None => record,
+    }
 }
