@@ -51,6 +51,7 @@ mod operator;
 mod outages;
 mod payments;
 mod payments_by_hand;
+mod reconcile;
 mod repeats;
 mod resume_modes;
 mod rush;
