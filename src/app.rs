@@ -22,6 +22,7 @@ use crate::menu::input::Reader;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
 use crate::menu::value::{Value, Values};
+use crate::payment::away::Breakers;
 use crate::phone::Msisdn;
 use crate::places::{Gazetteer, Place, PlaceKind};
 use crate::session::coalesce::Flights;
@@ -59,6 +60,8 @@ pub struct App {
     pub books: Books,
     /// Whether they are asked on the way of a call.
     pub postgres: Breaker,
+    /// Whether each payment provider is asked.
+    pub payments: Breakers,
     /// Dialogues.
     pub store: Store,
     /// Searches of the last moments.
@@ -151,6 +154,7 @@ impl App {
         App {
             accounts: config.accounts(),
             doors: Doors::new(&config.screens),
+            payments: Breakers::new(&config.payments.providers),
             config,
             links: Links::new(),
             menus,

@@ -41,6 +41,7 @@ pub async fn ready(app: Data<App>, readiness: Data<Readiness>) -> HttpResponse {
         .into_iter()
         .filter(|(_, up)| !up)
         .map(|(name, _)| name)
+        .chain(app.payments.list_away())
         .collect();
     let ready = readiness.0.load(Ordering::Relaxed);
     let body = json!({ "ready": ready, "degraded": degraded });

@@ -151,6 +151,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         pool.clone(),
         stopped.clone(),
     ));
+    jobs.spawn(jobs::payments::probe(cashier.clone(), stopped.clone()));
     jobs.spawn(worker.run(stopped.clone()));
     for link in app.links.values() {
         jobs.spawn(link.clone().run(app.clone(), stopped.clone()));

@@ -12,6 +12,8 @@ mod texts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::Utc;
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 pub use callbacks::Posted;
@@ -43,7 +45,8 @@ impl Cashier {
         let lines = app.config.payments.providers.iter();
         let lines = lines.filter_map(|(name, account)| {
             let provider = payment::find(name)?;
-            let line = Line::new(provider, account.clone(), http.clone());
+            let breaker = app.payments.find(name)?.clone();
+            let line = Line::new(provider, account.clone(), http.clone(), breaker);
             Some((provider.name(), line))
         });
         Cashier {
@@ -51,6 +54,12 @@ impl Cashier {
             app,
             hint: Notify::new(),
         }
+    }
+
+    /// Asks the providers that are away whether they are back.
+    pub async fn probe(&self) {
+        let away = self.lines.values().filter(|line| line.is_away());
+        join_all(away.map(|line| line.probe(Utc::now()))).await;
     }
 
     /// Returns when something has come that should not wait for the next round.

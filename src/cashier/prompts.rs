@@ -12,7 +12,8 @@ use crate::db::DbError;
 use crate::db::payments::attempts::{self, Claimed, Next, Stage};
 use crate::db::payments::settle::{Arrival, Purpose, name_by_callback};
 use crate::db::replies;
-use crate::payment::{Asked, Door, Failure, Fate, Prompt, Prompted, sandbox};
+use crate::payment::away::AWAY;
+use crate::payment::{Asked, Door, Failure, Fate, OTHER_CURRENCY, Prompt, Prompted, sandbox};
 
 /// How long an attempt is ours: longer than a login, a request and its repetition.
 const LEASE: Duration = Duration::from_secs(60);
@@ -184,7 +185,10 @@ impl Cashier {
     }
 
     fn again(&self, claimed: &Claimed, reason: &str) -> Next {
-        let alarm = claimed.age >= ALARM_AGE && !claimed.alarmed;
+        let strange = reason == OTHER_CURRENCY;
+        let alarm = (claimed.age >= ALARM_AGE || strange) && !claimed.alarmed;
+        // One that is away was not asked.
+        let counts = reason != AWAY;
         if alarm {
             metrics::counter!("payments_unknown_total", "provider" => claimed.provider.clone())
                 .increment(1);
@@ -192,14 +196,14 @@ impl Cashier {
                 attempt = %claimed.attempt_id,
                 provider = claimed.provider,
                 reason,
-                "a payment has been unknown for a day: ask the provider"
+                "a payment is not what was asked for, or unknown for a day: ask the provider"
             );
         }
         Next::Ask {
-            after: ask_after(claimed, claimed.asked + 1),
+            after: ask_after(claimed, claimed.asked + i32::from(counts)),
             provider_id: None,
             reason: Some(reason.to_owned()),
-            counts: true,
+            counts,
             alarm,
         }
     }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use reserveflow::booking::money::Currency;
+use reserveflow::breaker::Breaker;
 use reserveflow::config::Config;
 use reserveflow::db::payments::ledger::{list_entries, list_faults};
 use reserveflow::db::pool::{PoolSettings, pool};
@@ -103,7 +105,8 @@ async fn ask(path: &std::path::Path, name: &str, span: &Span) -> anyhow::Result<
     if provider.encode_statement(account, span, 0).is_none() {
         bail!("{name} does not list its payments: give a --statement");
     }
-    let line = Line::new(provider, account.clone(), http_builder().build()?);
+    let breaker = Arc::new(Breaker::new(provider.name()));
+    let line = Line::new(provider, account.clone(), http_builder().build()?, breaker);
     let payments = line.statement(span).await;
     let payments =
         payments.map_err(|reason| anyhow::anyhow!("{name} does not answer: {reason}"))?;

@@ -15,6 +15,8 @@ use crate::db::payments::ledger;
 const POLL: Duration = Duration::from_millis(500);
 /// Pause after the database could not be asked.
 const DB_PAUSE: Duration = Duration::from_secs(1);
+/// How often a provider that is away is asked whether it is back.
+const PROBE_EVERY: Duration = Duration::from_secs(3);
 /// How often the ledger is checked, and providers are asked which payments have come.
 const CHECK_EVERY: Duration = Duration::from_secs(15 * 60);
 
@@ -48,6 +50,17 @@ pub async fn run(cashier: Arc<Cashier>, pool: Pool, mut stop: watch::Receiver<bo
             () = cashier.hinted() => {}
             () = sleep(pause) => {}
         }
+    }
+}
+
+/// Asks providers that are away whether they are back, until `stop` turns true or its sender is gone.
+pub async fn probe(cashier: Arc<Cashier>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = sleep(PROBE_EVERY) => {}
+        }
+        cashier.probe().await;
     }
 }
 

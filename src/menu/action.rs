@@ -272,6 +272,7 @@ pub static ACTIONS: &[Action] = &[
         outcomes: &[
             outcome("found", &["ways", "booking"]),
             outcome("by_hand", &["payment", "booking"]),
+            outcome("away", &["ways", "booking"]),
             outcome("open", &[]),
             outcome("over", &[]),
             outcome("none", &[]),
@@ -287,6 +288,8 @@ pub static ACTIONS: &[Action] = &[
             outcome("prompted", &["payment", "booking"]),
             outcome("prompted_or_by_hand", &["payment", "booking"]),
             outcome("by_hand", &["payment", "booking"]),
+            outcome("away", &["ways", "booking"]),
+            outcome("later", &["booking"]),
             outcome("confirmed", &["booking"]),
             outcome("open", &[]),
             outcome("over", &[]),

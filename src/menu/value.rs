@@ -299,7 +299,7 @@ pub static RECORDS: &[RecordType] = &[
             ("contact", Type::Text(29)),
             ("pay", Type::Text(15)),
             ("total", Type::Money),
-            // What cancelling costs, and what of a payment comes back.
+            // What cancelling costs, what of a payment comes back, and until when.
             ("cost", Type::Money),
             ("refund", Type::Money),
             ("refund_by", Type::Date),

@@ -359,7 +359,7 @@ fn callbacks_of_daraja() {
         (json!(17), Failure::TooSoon),
         (json!(1001), Failure::LineBusy),
         (json!(1025), Failure::NotShown),
-        (json!(9999), Failure::NotShown),
+        (json!(9999), Failure::Other),
         (json!(1032), Failure::Cancelled),
         (json!(1037), Failure::Unreachable),
         (json!(2001), Failure::WrongPin),

@@ -116,6 +116,13 @@ impl Provider for Daraja {
             })
     }
 
+    /// Much that Daraja says of one request comes as 500 too, and that it is busy.
+    fn is_away(&self, answer: &Answer<'_>) -> bool {
+        const ANSWERS: [&str; 3] = ["500.001.1001", "500.003.02", "500.003.03"];
+        let says = |refusal: Refusal| ANSWERS.contains(&refusal.code.as_str());
+        answer.status >= 500 && !refusal(answer).is_some_and(says)
+    }
+
     fn encode_prompt(
         &self,
         account: &Account,
@@ -472,7 +479,9 @@ fn fate(code: &str, paid: impl FnOnce() -> Paid) -> Fate {
         "17" => Failure::TooSoon,
         "1001" => Failure::LineBusy,
         "1019" => Failure::Expired,
-        "1025" | "9999" => Failure::NotShown,
+        "1025" => Failure::NotShown,
+        // The prompt was perhaps not shown: it is asked about for a while, as is one of a phone out of reach.
+        "9999" => Failure::Other,
         "1032" => Failure::Cancelled,
         "1037" => Failure::Unreachable,
         "2001" => Failure::WrongPin,

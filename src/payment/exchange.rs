@@ -1,14 +1,20 @@
 //! The way to one account at a provider: tokens kept while they last, requests sent once, and once more where only the
 //! token was at fault.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
+use super::away::AWAY;
 use super::{
     Asked, Fate, Misconfigured, Prompt, Prompted, Provider, Received, Refund, Refunding, Span,
     Trace, Tracing,
 };
+use crate::booking::money::{Currency, Money};
+use crate::breaker::Breaker;
 use crate::sms::http::{Reply, SEND_MAX, exchange};
 use crate::sms::{Account, Request, Token};
 
@@ -26,6 +32,7 @@ pub struct Line {
     provider: &'static dyn Provider,
     account: Account,
     http: reqwest::Client,
+    breaker: Arc<Breaker>,
     /// In use, and when each ends.
     tokens: Mutex<Vec<(Token, Instant)>>,
 }
@@ -43,11 +50,17 @@ enum Unanswered {
 
 impl Line {
     /// The way to `account`. `http` comes from [`crate::sms::http_builder`].
-    pub fn new(provider: &'static dyn Provider, account: Account, http: reqwest::Client) -> Line {
+    pub fn new(
+        provider: &'static dyn Provider,
+        account: Account,
+        http: reqwest::Client,
+        breaker: Arc<Breaker>,
+    ) -> Line {
         Line {
             provider,
             account,
             http,
+            breaker,
             tokens: Mutex::new(Vec::new()),
         }
     }
@@ -143,7 +156,39 @@ impl Line {
         }
     }
 
+    /// Whether nobody is to be sent there now.
+    pub fn is_away(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// Asks one that is away after a prompt that never was: whatever it answers, it is back.
+    pub async fn probe(&self, now: DateTime<Utc>) {
+        let asked = Asked {
+            key: Uuid::new_v4(),
+            provider_id: "ws_CO_0",
+            amount: Money::from_units(1, Currency::Kes),
+            now,
+        };
+        let encode = |account: &Account| Ok(self.provider.encode_query(account, &asked));
+        let is_back = match self.exchange(encode).await {
+            Ok(reply) => !self.provider.is_away(&reply.answer()),
+            Err(Unanswered::Misconfigured(_) | Unanswered::Refused(_)) => true,
+            Err(Unanswered::NotSent(_) | Unanswered::Lost(_)) => false,
+        };
+        self.breaker.probed(is_back);
+    }
+
     async fn ask(
+        &self,
+        encode: impl Fn(&Account) -> Result<Request, Misconfigured>,
+    ) -> Result<Reply, Unanswered> {
+        self.breaker
+            .admit()
+            .map_err(|_| Unanswered::NotSent(AWAY))?;
+        self.exchange(encode).await
+    }
+
+    async fn exchange(
         &self,
         encode: impl Fn(&Account) -> Result<Request, Misconfigured>,
     ) -> Result<Reply, Unanswered> {
@@ -159,7 +204,7 @@ impl Line {
 
     async fn send(&self, request: Result<Request, Misconfigured>) -> Result<Reply, Unanswered> {
         let request = request.map_err(Unanswered::Misconfigured)?;
-        exchange(&self.http, request).await.map_err(|error| {
+        self.counted(request).await.map_err(|error| {
             if error.is_builder() {
                 Unanswered::Refused("bad_settings")
             } else if error.is_connect() {
@@ -170,6 +215,17 @@ impl Line {
                 Unanswered::Lost("connection_lost")
             }
         })
+    }
+
+    /// One exchange, of which the breaker learns how it went.
+    async fn counted(&self, request: Request) -> Result<Reply, reqwest::Error> {
+        let result = exchange(&self.http, request).await;
+        match &result {
+            Ok(reply) if !self.provider.is_away(&reply.answer()) => self.breaker.succeeded(),
+            Err(error) if error.is_builder() => {}
+            _ => self.breaker.failed(),
+        }
+        result
     }
 
     /// The account with all that it has to fetch, and whether any of it is fresh. Others wait for the same fetch.
@@ -186,7 +242,8 @@ impl Line {
             let Some(login) = self.provider.encode_login(&account) else {
                 return Ok((account, fresh));
             };
-            let reply = exchange(&self.http, login)
+            let reply = self
+                .counted(login)
                 .await
                 .map_err(|_| Unanswered::NotSent("login"))?;
             let answer = reply.answer();

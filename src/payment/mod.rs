@@ -7,6 +7,7 @@
 
 pub mod airtel_money;
 pub mod amount;
+pub mod away;
 #[cfg(test)]
 mod cases;
 pub mod daraja;
@@ -49,6 +50,11 @@ pub trait Provider: Sync {
     /// Whether an answer says that the token has ended before its time.
     fn is_logged_out(&self, answer: &Answer<'_>) -> bool {
         answer.status == 401
+    }
+
+    /// Whether an answer says that nobody is served there now, whatever is asked.
+    fn is_away(&self, answer: &Answer<'_>) -> bool {
+        answer.status >= 500
     }
 
     /// The request that makes the payer's phone ask for the PIN.
@@ -226,6 +232,9 @@ pub enum Fate {
         reason: String,
     },
 }
+
+/// The reason of a payment that is said to have happened in another currency than was asked for.
+pub const OTHER_CURRENCY: &str = "other_currency";
 
 /// A payment that has happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, BadCallback, Callback, Door, Failure, Fate, Misconfigured, Notice, Paid, Prompt,
-    Prompted, Provider, Refund, Refunding, amount,
+    Asked, BadCallback, Callback, Door, Failure, Fate, Misconfigured, Notice, OTHER_CURRENCY, Paid,
+    Prompt, Prompted, Provider, Refund, Refunding, amount,
 };
 use crate::booking::money::Currency;
 use crate::sms::{Account, Answer, Method, Request, Settings, Token};
@@ -97,6 +97,11 @@ impl Provider for MtnMomo {
             value: body.access_token,
             lasts: Duration::from_secs(body.expires_in),
         })
+    }
+
+    /// Refusals of one request come as 500 too, with their code.
+    fn is_away(&self, answer: &Answer<'_>) -> bool {
+        answer.status > 500 || answer.status == 500 && code(answer).is_none()
     }
 
     fn encode_prompt(
@@ -256,7 +261,11 @@ impl Status {
         Some(match self.status.as_str() {
             "PENDING" => Fate::Pending,
             "SUCCESSFUL" => {
-                let is_ours = self.currency == currency.code() || self.currency == "EUR";
+                if self.currency != currency.code() && self.currency != "EUR" {
+                    return Some(Fate::Unknown {
+                        reason: OTHER_CURRENCY.to_owned(),
+                    });
+                }
                 Fate::Paid(Paid {
                     receipt: self
                         .financial_transaction_id
@@ -266,7 +275,7 @@ impl Status {
                             Value::Number(id) => Some(id.to_string()),
                             _ => None,
                         }),
-                    amount: Some(amount::parse(&self.amount, currency).filter(|_| is_ours)?),
+                    amount: Some(amount::parse(&self.amount, currency)?),
                 })
             }
             "FAILED" => {

@@ -7,7 +7,7 @@ use crate::booking::reservation::Status;
 use crate::crash_point;
 use crate::db::DbError;
 use crate::db::life::Moved;
-use crate::db::payments::attempts::{Ask, Asked, Part};
+use crate::db::payments::attempts::{Ask, Asked, Part, Ways};
 use crate::db::reservations::Reservation;
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
@@ -18,6 +18,8 @@ use crate::session::notices;
 const ALL: &str = "all";
 const DEPOSIT: &str = "deposit";
 const AT_LODGE: &str = "at_lodge";
+const BY_HAND: &str = "by_hand";
+const LATER: &str = "later";
 
 impl Work<'_> {
     pub(super) async fn ways_to_pay(&self) -> Result<Done, DbError> {
@@ -37,24 +39,20 @@ impl Work<'_> {
         if ways.left.minor <= 0 || (reservation.pay == Pay::AtLodge && !is_held) {
             return Ok(done("none"));
         }
-        let way = |kind: &str, message, amount| {
-            Value::record([
-                ("id", Value::text(kind)),
-                ("label", Value::text(self.say(message))),
-                ("amount", Value::Money(amount)),
-            ])
-        };
         let mut list = Vec::new();
         let currency = reservation.total.currency;
         let config = &self.app.config.payments;
-        if config.provider(self.msisdn, currency).is_some() {
-            list.push(way(ALL, Message::WayAll, ways.left));
+        if let Some(provider) = config.provider(self.msisdn, currency) {
+            if self.app.payments.is_away(provider) {
+                return Ok(self.without(&reservation, &ways));
+            }
+            list.push(self.way(ALL, Message::WayAll, ways.left));
             if let Some(deposit) = ways.deposit {
-                list.push(way(DEPOSIT, Message::WayDeposit, deposit));
+                list.push(self.way(DEPOSIT, Message::WayDeposit, deposit));
             }
         }
         if ways.at_lodge {
-            list.push(way(AT_LODGE, Message::WayAtLodge, ways.left));
+            list.push(self.way(AT_LODGE, Message::WayAtLodge, ways.left));
         }
         let bound = self.shown(&reservation);
         if list.is_empty() {
@@ -66,21 +64,63 @@ impl Work<'_> {
         Ok(listed("ways", list).bind("booking", bound))
     }
 
+    /// The ways that need no prompt, while whoever sends prompts is away; what is held stays held as long as it was.
+    fn without(&self, reservation: &Reservation, ways: &Ways) -> Done {
+        let by_hand = self.app.config.payments.paybill(reservation.total.currency);
+        if !matches!(reservation.status, Status::Held | Status::Paying) {
+            return match by_hand {
+                Some(_) => self.payment("by_hand", reservation, ways.left),
+                None => done("unavailable"),
+            };
+        }
+        let mut list = Vec::new();
+        if ways.at_lodge {
+            list.push(self.way(AT_LODGE, Message::WayAtLodge, ways.left));
+        }
+        if by_hand.is_some() {
+            list.push(self.way(BY_HAND, Message::WayByHand, ways.left));
+        }
+        list.push(self.way(LATER, Message::WayLater, ways.left));
+        done("away")
+            .bind("ways", Value::list(list.into_iter()))
+            .bind("booking", self.shown(reservation))
+    }
+
+    fn way(&self, kind: &str, message: Message, amount: Money) -> Value {
+        Value::record([
+            ("id", Value::text(kind)),
+            ("label", Value::text(self.say(message))),
+            ("amount", Value::Money(amount)),
+        ])
+    }
+
     pub(super) async fn pay(&self) -> Result<Done, DbError> {
         let Some(reservation) = self.picked().await? else {
             return Ok(done("over"));
         };
-        let part = match self.text("way", "id") {
-            Some(DEPOSIT) => Part::Deposit,
-            Some(AT_LODGE) => return self.pay_at_lodge(&reservation).await,
-            _ => Part::All,
-        };
         let currency = reservation.total.currency;
         let config = &self.app.config.payments;
         let by_hand = config.paybill(currency).is_some();
+        let part = match self.text("way", "id") {
+            Some(DEPOSIT) => Part::Deposit,
+            Some(AT_LODGE) => return self.pay_at_lodge(&reservation).await,
+            Some(BY_HAND) if by_hand => {
+                return Ok(self.payment("by_hand", &reservation, reservation.left()));
+            }
+            Some(LATER) => {
+                return Ok(done("later").bind("booking", self.shown(&reservation)));
+            }
+            _ => Part::All,
+        };
         let Some(provider) = config.provider(self.msisdn, currency) else {
             return Ok(done("unavailable"));
         };
+        if self.app.payments.is_away(provider)
+            && let Some(ways) = self.app.books.find_ways(&reservation).await?
+            && !ways.open
+        {
+            return Ok(self.without(&reservation, &ways));
+        }
         let asked = self
             .app
             .books

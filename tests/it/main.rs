@@ -49,6 +49,7 @@ mod menu_secrets;
 mod menu_sizes;
 mod operator;
 mod outages;
+mod payment_away;
 mod payments;
 mod payments_by_hand;
 mod reconcile;

@@ -26,16 +26,9 @@ const PAYS: Cause<'static> = Cause {
     why: "pays",
 };
 
-/// A service with an account at a Daraja, and one lodge that wants money first.
-pub struct Till {
-    pub app: TestApp,
-    property: Uuid,
-}
-
-impl Till {
-    /// At a Daraja of this address.
-    pub async fn at(url: &str) -> Till {
-        let more = format!(
+/// Lines of configuration: an account at the Daraja of this address.
+pub fn config(url: &str) -> String {
+    format!(
             "  daraja: {{ tokens: [till] }}
 public_url: http://PUBLIC
 payments:
@@ -44,7 +37,19 @@ payments:
                initiator: api, initiator_password: hush, public_key: \"{}\" }}
 ",
             *PORTAL_KEY
-        );
+        )
+}
+
+/// A service with an account at a Daraja, and one lodge that wants money first.
+pub struct Till {
+    pub app: TestApp,
+    pub property: Uuid,
+}
+
+impl Till {
+    /// At a Daraja of this address.
+    pub async fn at(url: &str) -> Till {
+        let more = config(url);
         let app = TestApp::start_at(Clock::System, &more);
         let lodge = Lodge {
             units: 9,
@@ -124,7 +129,7 @@ payments:
     }
 
     /// The result's URL of the last push, at the address where the service listens.
-    fn result_url(&self, fake: &Fake) -> String {
+    pub fn result_url(&self, fake: &Fake) -> String {
         let (_, push) = fake.pushed();
         let url = push["CallBackURL"].as_str().unwrap();
         url.replace("http://PUBLIC", &self.app.public)
@@ -133,6 +138,11 @@ payments:
     pub async fn post(&self, url: &str, body: &Value) -> (u16, String) {
         let response = self.app.http.post(url).json(body).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// The status of the answer.
+    pub async fn post_to(&self, url: String, body: &Value) -> u16 {
+        self.post(&url, body).await.0
     }
 
     pub fn url(&self, door: &str) -> String {

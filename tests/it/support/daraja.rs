@@ -26,7 +26,11 @@ pub struct Script {
     pub taken: Vec<(String, Value)>,
     /// Bodies of reversals.
     pub reversals: Vec<Value>,
+    /// Reversals are taken and their answer is lost.
+    pub reversal_lost: bool,
     pub asked: usize,
+    /// Out of order: nothing is served.
+    pub is_down: bool,
     /// Receipts and sums of the payments by hand that have happened.
     pub received: Vec<(String, String)>,
     /// Bodies of questions about receipts.
@@ -112,6 +116,9 @@ impl Fake {
 }
 
 async fn serve(state: &Mutex<Script>, request: &HttpRequest, body: &[u8]) -> HttpResponse {
+    if state.lock().unwrap().is_down {
+        return HttpResponse::ServiceUnavailable().body("<html>maintenance</html>");
+    }
     let authorization = request.headers().get("authorization");
     let authorization = authorization
         .and_then(|value| value.to_str().ok())
@@ -147,7 +154,11 @@ async fn serve(state: &Mutex<Script>, request: &HttpRequest, body: &[u8]) -> Htt
             HttpResponse::Ok().json(json!({"ResponseCode": "0", "CheckoutRequestID": body["CheckoutRequestID"], "ResultCode": said}))
         }
         "/mpesa/reversal/v1/request" => {
-            state.lock().unwrap().reversals.push(body);
+            let mut script = state.lock().unwrap();
+            script.reversals.push(body);
+            if script.reversal_lost {
+                return HttpResponse::GatewayTimeout().finish();
+            }
             HttpResponse::Ok().json(json!({"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0"}))
         }
         "/mpesa/transactionstatus/v1/query" => trace(state, &body),
