@@ -201,12 +201,16 @@ impl Cashier {
                 refunds::end(&client, refund, receipt.as_deref(), "provider").await?;
                 Ok("refunded")
             }
-            Refunding::Refused { reason } | Refunding::Unknown { reason } => {
+            Refunding::Refused { reason } => {
                 tracing::error!(%refund, reason, "a refund did not go through");
                 refunds::refuse(&client, refund, &reason).await?;
                 Ok("refund_refused")
             }
-            Refunding::Accepted { .. } => Ok("heard"),
+            Refunding::Unknown { reason } => {
+                refunds::doubt(&client, refund, &reason).await?;
+                Ok("refund_in_doubt")
+            }
+            Refunding::Accepted { .. } | Refunding::RetryLater { .. } => Ok("heard"),
         }
     }
 

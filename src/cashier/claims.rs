@@ -99,6 +99,9 @@ impl Cashier {
     ) -> Result<&'static str, DbError> {
         let client = self.app.pool.get().await?;
         let Some(claim) = claims::find(&client, provider, secret).await? else {
+            if let Some(heard) = self.refund_traced(&client, secret, traced).await? {
+                return Ok(heard);
+            }
             tracing::error!(
                 provider,
                 "a provider tells of a receipt that nobody asked for"

@@ -114,6 +114,9 @@ impl Line {
             Err(Unanswered::Lost(reason)) => Refunding::Unknown {
                 reason: reason.to_owned(),
             },
+            Err(Unanswered::NotSent(reason)) => Refunding::RetryLater {
+                reason: reason.to_owned(),
+            },
             Err(error) => Refunding::Refused {
                 reason: error.reason(),
             },

@@ -392,6 +392,11 @@ pub enum Refunding {
         /// The provider's receipt, where it gives one.
         receipt: Option<String>,
     },
+    /// It was not sent. Try again later.
+    RetryLater {
+        /// A short word for the row and the log.
+        reason: String,
+    },
     /// It was refused; a person has to look.
     Refused {
         /// A short word for the row and the log.

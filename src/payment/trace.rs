@@ -2,6 +2,9 @@
 
 use crate::booking::money::Money;
 
+/// The reason of a payment that has gone back.
+pub const REVERSED: &str = "reversed";
+
 /// A payment to ask about.
 #[derive(Debug, Clone, Copy)]
 pub struct Trace<'a> {

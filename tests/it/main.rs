@@ -50,6 +50,7 @@ mod menu_sizes;
 mod operator;
 mod outages;
 mod payment_away;
+mod payment_faults;
 mod payments;
 mod payments_by_hand;
 mod reconcile;

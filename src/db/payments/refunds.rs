@@ -159,11 +159,13 @@ pub struct Claimed {
     pub amount: Money,
     /// How much that payment was.
     pub paid: Money,
-    /// Whether an earlier process may have sent it: then only a person may try again.
+    /// Whether it may have been sent: then it is asked about and not sent again.
     pub doubtful: bool,
+    /// How often its provider was asked about it.
+    pub asked: i32,
 }
 
-/// Claims up to `limit` approved refunds.
+/// Claims up to `limit` refunds that are approved, or whose result is overdue.
 ///
 /// # Errors
 /// [`DbError`]
@@ -175,13 +177,13 @@ pub async fn claim_due(
     let statement = client
         .prepare_cached(
             "with due as materialized (
-                 select refund_id, status as before from refund where status in ('approved', 'sending') and due_at <= now()
+                 select refund_id, status as before from refund where status in ('approved', 'sending', 'sent') and due_at <= now()
                  order by due_at limit $1 for update skip locked)
              update refund f set status = 'sending', due_at = now() + make_interval(secs => $2),
                  lease_token = f.lease_token + 1
              from due, payment p where f.refund_id = due.refund_id and p.payment_id = f.payment_id
              returning f.refund_id, f.lease_token, p.provider, p.receipt, f.amount, p.amount as paid, f.currency,
-                 due.before = 'sending' as doubtful",
+                 due.before <> 'approved' as doubtful, f.asked",
         )
         .await?;
     client
@@ -203,6 +205,7 @@ pub async fn claim_due(
                     currency: read_currency(row)?,
                 },
                 doubtful: row.try_get("doubtful")?,
+                asked: row.try_get("asked")?,
             })
         })
         .collect()
@@ -211,8 +214,27 @@ pub async fn claim_due(
 /// What becomes of a claimed refund that is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// The provider has it under this id; its result comes later.
-    Sent(String),
+    /// The provider has it; its result comes later.
+    Sent {
+        /// The provider's id of it.
+        provider_id: String,
+        /// When it is asked about, had no result come.
+        ask_after: Duration,
+    },
+    /// It was not sent: once more.
+    Again {
+        /// From now.
+        after: Duration,
+        /// A short word.
+        reason: String,
+    },
+    /// It may have been sent: ask the provider about it.
+    Ask {
+        /// From now.
+        after: Duration,
+        /// A short word.
+        reason: String,
+    },
     /// A person has to look: refused, in doubt, or not to be sent by request.
     Person(String),
 }
@@ -226,13 +248,20 @@ pub async fn complete(
     claimed: &Claimed,
     next: &Next,
 ) -> Result<bool, DbError> {
-    let (status, provider_id, reason) = match next {
-        Next::Sent(provider_id) => ("sent", Some(provider_id), None),
-        Next::Person(reason) => ("refused", None, Some(reason)),
+    let (status, provider_id, reason, after) = match next {
+        Next::Sent {
+            provider_id,
+            ask_after,
+        } => ("sent", Some(provider_id), None, Some(ask_after)),
+        Next::Again { after, reason } => ("approved", None, Some(reason), Some(after)),
+        Next::Ask { after, reason } => ("sending", None, Some(reason), Some(after)),
+        Next::Person(reason) => ("refused", None, Some(reason), None),
     };
+    let asked = matches!(next, Next::Ask { .. });
     let statement = client
         .prepare_cached(
-            "update refund set status = $3, provider_id = $4, reason = $5, due_at = null
+            "update refund set status = $3, provider_id = coalesce($4, provider_id), reason = $5,
+                 due_at = now() + make_interval(secs => $6), asked = asked + $7
              where refund_id = $1 and lease_token = $2 and status = 'sending'",
         )
         .await?;
@@ -245,10 +274,31 @@ pub async fn complete(
                 &status,
                 &provider_id,
                 &reason,
+                &after.map(Duration::as_secs_f64),
+                &i32::from(asked),
             ],
         )
         .await?;
     Ok(written == 1)
+}
+
+/// Nobody knows whether a refund went through: its provider is asked.
+///
+/// # Errors
+/// [`DbError`]
+pub async fn doubt(
+    client: &impl GenericClient,
+    refund_id: Uuid,
+    reason: &str,
+) -> Result<(), DbError> {
+    let statement = client
+        .prepare_cached(
+            "update refund set status = 'sending', reason = $2, due_at = now()
+             where refund_id = $1 and status in ('sending', 'sent')",
+        )
+        .await?;
+    client.execute(&statement, &[&refund_id, &reason]).await?;
+    Ok(())
 }
 
 /// The refund that a provider tells of: by our id, else by its own.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{call, credential, refusal, word};
 use crate::booking::money::Currency;
 use crate::payment::amount;
-use crate::payment::trace::{Movement, Trace, Traced, Tracing};
+use crate::payment::trace::{Movement, REVERSED, Trace, Traced, Tracing};
 use crate::payment::{BadCallback, Misconfigured};
 use crate::sms::{Account, Answer, Request};
 
@@ -133,7 +133,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Traced, BadCallback> {
         "cancelled" => return Ok(nothing("cancelled")),
         "declined" => return Ok(nothing("declined")),
         "expired" => return Ok(nothing("expired")),
-        "reversed" => return Ok(nothing("reversed")),
+        "reversed" => return Ok(nothing(REVERSED)),
         _ => {
             return Ok(Traced::Unknown {
                 reason: "under_way".to_owned(),
