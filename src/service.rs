@@ -158,6 +158,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     }
     jobs.spawn(jobs::sms::run(app.clone(), http, stopped.clone()));
     jobs.spawn(jobs::holds::run(books, stopped.clone()));
+    jobs.spawn(jobs::bursts::run(pool.clone(), stopped.clone()));
     jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::reminders::run(app.clone(), stopped.clone()));
     let zone = app.config.home().time_zone;

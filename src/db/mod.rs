@@ -15,6 +15,7 @@ use crate::phone::Msisdn;
 pub mod api_keys;
 pub mod archive;
 pub mod audit;
+pub mod bursts;
 pub mod call_backs;
 pub mod catalogue;
 pub mod change;

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod archive;
 pub mod audit;
+pub mod bursts;
 pub mod erasures;
 pub mod funnel;
 pub mod holds;

@@ -51,6 +51,7 @@ mod operator;
 mod outages;
 mod payment_away;
 mod payment_faults;
+mod payment_limits;
 mod payments;
 mod payments_by_hand;
 mod reconcile;
