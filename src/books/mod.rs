@@ -30,6 +30,7 @@ use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
 use crate::db::session_ends::{Past, SessionEndRow};
 use crate::db::sms_spend::Empty;
+use crate::db::waitlist::Wished;
 use crate::menu::files::{Sources, Version};
 use crate::phone::Msisdn;
 use crate::sms::DeliveryReport;
@@ -122,6 +123,10 @@ questions! {
     insert_reply(turn: &Turn, draft: &Draft) -> ();
     /// [`crate::db::call_backs::insert_call_back`]
     insert_call_back(turn: &Turn, msisdn: &Msisdn, language: &str, screen: &str) -> bool;
+    /// [`crate::db::waitlist::add`]
+    add_wish(turn: &Turn, msisdn: &Msisdn, language: &str, wanted: &Search) -> Wished;
+    /// [`crate::db::waitlist::find_offered`]
+    find_offered(msisdn: &Msisdn) -> Option<Reservation>;
     /// [`crate::db::session_ends::is_past`]
     is_past(past: &Past<'_>) -> bool;
     /// [`crate::db::session_ends::insert_session_end`]

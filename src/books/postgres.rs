@@ -25,6 +25,7 @@ use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
 use crate::db::session_ends::{Past, SessionEndRow};
 use crate::db::sms_spend::Empty;
+use crate::db::waitlist::{self, Wished};
 use crate::db::{
     DbError, call_backs, change, guests, holds, menu_versions, outbox, patience, places, replies,
     reservations, search, session_ends, sms_spend,
@@ -233,6 +234,23 @@ impl PostgresBooks {
         screen: &str,
     ) -> Result<bool, DbError> {
         call_backs::insert_call_back(&self.patient().await?, turn, msisdn, language, screen).await
+    }
+
+    pub(super) async fn add_wish(
+        &self,
+        turn: &Turn,
+        msisdn: &Msisdn,
+        language: &str,
+        wanted: &Search,
+    ) -> Result<Wished, DbError> {
+        waitlist::add(&self.patient().await?, turn, msisdn, language, wanted).await
+    }
+
+    pub(super) async fn find_offered(
+        &self,
+        msisdn: &Msisdn,
+    ) -> Result<Option<Reservation>, DbError> {
+        waitlist::find_offered(&self.patient().await?, msisdn).await
     }
 
     pub(super) async fn is_past(&self, past: &Past<'_>) -> Result<bool, DbError> {

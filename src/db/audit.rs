@@ -107,6 +107,21 @@ const RULES: &[Rule] = &[
          where s.total is distinct from r.total and $1::timestamptz is not null order by r.code limit $2",
     ),
     (
+        "rooms held for who waited without a message",
+        "select format('%s: %s', r.code, r.status)
+         from wish w join reservation r on r.reservation_id = w.reservation_id
+         where $1::timestamptz is not null
+           and not exists (select from outbox o where o.reservation_id = r.reservation_id and o.kind = 'room_for_you')
+         order by r.code limit $2",
+    ),
+    (
+        "wishes past their day",
+        "select format('wish %s: from %s', w.wish_id, w.check_in)
+         from wish w
+         where w.reservation_id is null and w.ended_at is null and w.check_in < ($1::timestamptz at time zone 'UTC')::date - 2
+         order by w.wish_id limit $2",
+    ),
+    (
         "overbooked nights that nobody looks after",
         "select format('%s %s: short of %s, told of %s', p.short_id, coalesce(a.date, o.date), coalesce(a.overbooked, 0),
                        coalesce(o.missing, 0))

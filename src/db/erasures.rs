@@ -31,6 +31,8 @@ macro_rules! settled {
 
 /// What goes, in this order. $1 is the number.
 const FORGET: &[&str] = &[
+    // First, as whoever holds a room for a wish does.
+    "delete from wish where msisdn = $1",
     "delete from guest where msisdn = $1",
     "delete from draft where msisdn = $1",
     "delete from sms_session where msisdn = $1",

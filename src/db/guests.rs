@@ -40,6 +40,8 @@ pub struct Caller {
     pub draft: Option<Value>,
     /// Whether this phone was asked to pay a short while ago.
     pub pays: bool,
+    /// Whether a room may be held for it, because it waited for one.
+    pub offered: bool,
 }
 
 /// What is remembered of `msisdn`; `None` for a new number.
@@ -72,7 +74,8 @@ pub async fn find_callers(
     let statement = client
         .prepare_cached(
             "select g.msisdn, g.language, g.name, g.recent_places, g.opted_out_at, d.draft,
-                    coalesce(g.pays_until > now(), false) as pays
+                    coalesce(g.pays_until > now(), false) as pays,
+                    coalesce(g.offered_until > now(), false) as offered
              from unnest($1::text[]) with ordinality as caller (msisdn, place)
              left join lateral (select * from guest where guest.msisdn = caller.msisdn limit 1) g on true
              left join lateral (select draft.draft from draft where draft.msisdn = caller.msisdn
@@ -90,6 +93,7 @@ pub async fn find_callers(
             guest: known.map(|_| from_row(row)).transpose()?,
             draft: row.try_get("draft")?,
             pays: row.try_get("pays")?,
+            offered: row.try_get("offered")?,
         })
     };
     rows.iter().map(caller).collect()

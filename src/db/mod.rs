@@ -52,6 +52,7 @@ pub mod session_ends;
 pub mod sms_sessions;
 pub mod sms_spend;
 mod unnamed;
+pub mod waitlist;
 
 /// What a statement can fail with, told apart by what the caller does next.
 #[derive(Debug, thiserror::Error)]

@@ -41,7 +41,8 @@ pub async fn list_due_stays(
         .collect()
 }
 
-/// Holds with less than half of their time left whose guests have not been reminded to pay; at most `limit`.
+/// Holds that want money, with less than half of their time left, whose guests have not been reminded to pay; at most
+/// `limit`.
 ///
 /// # Errors
 /// [`DbError`].
@@ -54,7 +55,7 @@ pub async fn list_due_payments(
         .prepare_cached(
             "select v.* from reservation r
              join reservation_shown v on v.reservation_id = r.reservation_id
-             where r.status = 'held' and r.hold_expires_at > $1
+             where r.status = 'held' and r.pay = 'prepay' and r.hold_expires_at > $1
                and r.hold_expires_at - $1 < (r.hold_expires_at - r.created_at) / 2
                and not exists (select from outbox o where o.reservation_id = r.reservation_id and o.kind = 'remind_pay')
              limit $2",

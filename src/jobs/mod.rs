@@ -17,3 +17,4 @@ pub mod reminders;
 pub mod sms;
 pub mod spool;
 pub mod stays;
+pub mod waitlist;

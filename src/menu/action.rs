@@ -157,6 +157,37 @@ pub static ACTIONS: &[Action] = &[
         ],
     },
     Action {
+        name: "add_wish",
+        needs: STAY,
+        commits: true,
+        costs: false,
+        outcomes: &[outcome("noted", &[]), outcome("too_many", &[]), UNAVAILABLE],
+    },
+    Action {
+        name: "find_offered",
+        needs: &[],
+        commits: false,
+        costs: false,
+        outcomes: &[
+            outcome("found", &["booking"]),
+            outcome("none", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
+        name: "take_room",
+        needs: &["booking"],
+        commits: true,
+        costs: false,
+        outcomes: &[
+            outcome("confirmed", &["booking"]),
+            // The lodge wants money first.
+            outcome("pay", &[]),
+            outcome("over", &[]),
+            UNAVAILABLE,
+        ],
+    },
+    Action {
         name: "known_guest",
         needs: &[],
         commits: false,

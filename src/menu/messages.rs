@@ -19,6 +19,7 @@ use super::value::{RECORDS, Type, Value, Values};
 pub enum Message {
     Confirmed,
     Held,
+    RoomForYou,
     HostBooked,
     Cancelled,
     HostCancelled,
@@ -129,6 +130,7 @@ impl Message {
     pub(super) const ALL: &[Declared] = &[
         (Message::Confirmed, "confirmed", Some("booking"), SMS),
         (Message::Held, "held", Some("booking"), SMS),
+        (Message::RoomForYou, "room_for_you", Some("booking"), SMS),
         (Message::HostBooked, "host_booked", Some("booking"), SMS),
         (Message::Cancelled, "cancelled", Some("booking"), SMS),
         (

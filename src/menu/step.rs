@@ -139,10 +139,8 @@ impl Menu {
     /// alias, and this comes of it; otherwise it is still to be answered with.
     pub fn dial(&self, state: &mut State, dialled: &str, given: &Values) -> Option<Step> {
         let flow = &self.flow;
-        let is_alias = |alias: &str| alias.eq_ignore_ascii_case(dialled.trim());
-        let alias = flow.aliases.iter().find(|(alias, _)| is_alias(alias));
-        if let Some((_, to)) = alias {
-            return Some(self.leave(state, flow.start, Target::Screen(*to), given));
+        if let Some(step) = self.jump(state, dialled, given) {
+            return Some(step);
         }
         let takes = ask(flow, &state.screen)
             .is_some_and(|(_, ask)| self.chosen(ask, state, dialled, given).is_some());
@@ -150,6 +148,14 @@ impl Menu {
             self.leave(state, flow.start, Target::Screen(dial), given);
         }
         None
+    }
+
+    /// Moves a fresh dialogue to the screen that this is an alias of, if it is one.
+    pub fn jump(&self, state: &mut State, alias: &str, given: &Values) -> Option<Step> {
+        let flow = &self.flow;
+        let is_it = |known: &str| known.eq_ignore_ascii_case(alias.trim());
+        let (_, to) = flow.aliases.iter().find(|(known, _)| is_it(known))?;
+        Some(self.leave(state, flow.start, Target::Screen(*to), given))
     }
 
     /// Whether this answer to the screen can change anything outside the dialogue.

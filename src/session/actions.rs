@@ -118,6 +118,9 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
             "ways_to_pay" => work.ways_to_pay().await,
             "pay" => work.pay().await,
             "call_back" => work.call_back().await,
+            "add_wish" => work.add_wish().await,
+            "find_offered" => work.find_offered().await,
+            "take_room" => work.take_room().await,
             other => work.for_lodges(other).await,
         }
     });
@@ -126,7 +129,7 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
         // It may have been cancelled, or changed.
         Err(error)
             if action.commits
-                && !matches!(action.name, "text_offers" | "call_back")
+                && !matches!(action.name, "text_offers" | "call_back" | "add_wish")
                 && work.may_be_done(&error) =>
         {
             Err(TurnError::Unknown(error))
@@ -161,7 +164,7 @@ pub fn is_texted(action: &Action, outcome: &str) -> bool {
         (action.name, outcome),
         ("reserve", "confirmed" | "held")
             | ("cancel", "cancelled" | "cancelled_late")
-            | ("change_days" | "pay", "changed" | "confirmed")
+            | ("change_days" | "pay" | "take_room", "changed" | "confirmed")
             | ("text_offers", "done")
     )
 }
@@ -279,7 +282,7 @@ impl Work<'_> {
     }
 
     /// The stay asked for. `None` only in a flow that runs an action without its variables.
-    fn wanted(&self) -> Option<Search> {
+    pub(super) fn wanted(&self) -> Option<Search> {
         let values = &self.state.values;
         let nights = u8::try_from(values.get("nights")?.as_count()?).ok()?;
         let guests = u8::try_from(values.get("guests")?.as_count()?).ok()?;

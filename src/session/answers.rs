@@ -138,6 +138,23 @@ impl Session {
         }
     }
 
+    /// To the screen of a fresh dialogue with this alias, if the menu has one.
+    pub(super) async fn jump(
+        &self,
+        state: &mut State,
+        alias: &str,
+        turn: &Turn,
+        spoken: &Spoken,
+    ) -> Result<bool, TurnError> {
+        match spoken.menu().jump(state, alias, &spoken.given) {
+            Some(step) => {
+                let answering = self.answering(turn, spoken);
+                answering.work(state, step).await.map(|_| true)
+            }
+            None => Ok(false),
+        }
+    }
+
     fn answering<'b>(&'b self, turn: &'b Turn, spoken: &'b Spoken) -> Answering<'b> {
         Answering {
             app: &self.app,

@@ -19,3 +19,4 @@ pub mod search;
 pub mod sms;
 pub mod store;
 pub mod turn;
+mod waitlist;

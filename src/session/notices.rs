@@ -10,8 +10,10 @@ use crate::country::Country;
 use crate::db::effect::Draft;
 use crate::db::reservations::Reservation;
 use crate::db::reserve::Booking;
+use crate::db::waitlist::{HELD_MINUTES_MIN, Wish};
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
+use crate::menu::value::Value;
 use crate::phone::Msisdn;
 use crate::session::records::{self, Terms};
 
@@ -65,6 +67,30 @@ pub fn made(
         drafts.push(draft("host_booked", Message::HostBooked, host, language));
     }
     drafts
+}
+
+/// Who waited is held this room, and told how to take it.
+pub fn offered(app: &App, wish: &Wish, offer: &Offer, code: &Code) -> Draft {
+    let menus = app.menus.current();
+    let language = menus.menu.language(&wish.language);
+    let terms = Terms {
+        offer,
+        stay: wish.search.stay,
+        guests: wish.search.guests,
+        guest: "",
+        msisdn: &wish.msisdn,
+    };
+    let minutes = i64::from(offer.hold_minutes.max(HELD_MINUTES_MIN));
+    let record = terms
+        .booking(code)
+        .with([("hold_minutes", Value::Count(minutes))]);
+    let country = app.country(&wish.msisdn);
+    Draft {
+        kind: "room_for_you",
+        msisdn: wish.msisdn.clone(),
+        text: app.say(Message::RoomForYou, language, Some(&record), country),
+        expires_at: app.clock.now() + Duration::minutes(minutes),
+    }
 }
 
 /// The guest has cancelled, at this cost in minor units.

@@ -12,6 +12,7 @@ use crate::session::keeper::{Draft, Resume};
 use crate::session::menus::Spoken;
 use crate::session::store::SESSION_TTL;
 use crate::session::turn::Session;
+use crate::session::waitlist;
 use crate::ussd::transcript::{Hop, hop, position};
 
 impl Session {
@@ -31,6 +32,7 @@ impl Session {
         let chosen = chosen(&caller);
         let language = |menu: &Menu| self.language(chosen.as_deref(), menu);
         let pays = caller.pays;
+        let offered = caller.offered;
         let resume = kept(caller);
         if input.is_empty() {
             let news = if pays {
@@ -39,6 +41,14 @@ impl Session {
             } else {
                 None
             };
+            if offered {
+                let mut state = current.menu().begin(&language(current.menu()));
+                let turn = self.turn_at(0, begun);
+                let offered = self.jump(&mut state, waitlist::OFFERED, &turn, &current);
+                if offered.await? && !state.history.is_empty() {
+                    return Ok((state, current));
+                }
+            }
             let ahead = resume.filter(|resume| !resume.over && self.is_ahead(&resume.state));
             // Who goes on goes on in the menus of then.
             if let Some(resume) = ahead

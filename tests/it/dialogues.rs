@@ -18,6 +18,7 @@
 //! sms +254722000264                  the next SMS to someone else about the last booking
 //! no sms                             nothing else was written to this phone
 //! taken Likii Rooms                  others book all of it
+//! back Likii Rooms                    one of them gives it back
 //! price 2500 Likii Rooms             its host asks for so much a night
 //! ```
 //!
@@ -201,6 +202,11 @@ impl<'a> Story<'a> {
             }
             "taken" => {
                 let sql = "update property_availability a set reserved_units = available_units
+                           from property p where p.property_id = a.property_id and p.name = $1 and a.date >= '2099-12-01'";
+                self.change(sql, &[&rest]).await;
+            }
+            "back" => {
+                let sql = "update property_availability a set reserved_units = reserved_units - 1
                            from property p where p.property_id = a.property_id and p.name = $1 and a.date >= '2099-12-01'";
                 self.change(sql, &[&rest]).await;
             }

@@ -66,3 +66,4 @@ mod sms_routes;
 mod sms_webhooks;
 mod stay_rules;
 mod support;
+mod waitlist;

@@ -207,6 +207,9 @@ async fn a_guest_who_asks_for_it_is_found_nowhere_once_the_stay_is_over() {
     app.dialogue(&session_id(), guest, &["1", "Nakuru", "1"])
         .await;
     app.dialogue(&session_id(), guest, &["5", "1"]).await;
+    // No lodge takes twelve in one room: the guest waits.
+    app.dialogue(&session_id(), guest, &["1", "Nakuru", "1", "1", "12", "3"])
+        .await;
     eventually("what is remembered of the guest", async || {
         let pending = app.app.keeper.pending(&crate::support::app::msisdn(guest));
         (pending == Default::default()).then_some(())
@@ -246,7 +249,7 @@ async fn a_guest_who_asks_for_it_is_found_nowhere_once_the_stay_is_over() {
     let live =
         "select count(*) from reservation where guest_name = 'Amina' and status = 'confirmed'";
     assert_eq!(app.count(live).await, 1);
-    for gone in ["guest", "draft", "sms_session", "call_back"] {
+    for gone in ["guest", "draft", "sms_session", "call_back", "wish"] {
         assert_eq!(
             app.count(&format!("select count(*) from {gone}")).await,
             0,

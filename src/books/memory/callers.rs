@@ -29,6 +29,7 @@ impl Callers {
                 .filter(|(_, saved_at)| *saved_at > before(now, DRAFT_AGE_MAX))
                 .map(|(draft, _)| draft.clone()),
             pays: false,
+            offered: false,
         }
     }
 

@@ -37,6 +37,7 @@ use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Reserved};
 use crate::db::session_ends::{Past, SessionEndRow};
 use crate::db::sms_spend::Empty;
+use crate::db::waitlist::{WISHES_MAX, Wished};
 use crate::menu::files::{Sources, Version};
 use crate::phone::Msisdn;
 use crate::simulate::link::{Link, Trouble};
@@ -59,6 +60,8 @@ pub struct Ledger {
     /// Messages and reports on them.
     pub outbox: Outbox,
     callers: Callers,
+    /// Who waits for what, by the turn that asked for it. Nobody looks at them here.
+    wishes: BTreeMap<String, (Msisdn, Search)>,
 }
 
 /// One way to a ledger that others may share.
@@ -320,6 +323,38 @@ impl MemoryBooks {
         _screen: &str,
     ) -> Result<bool, DbError> {
         self.ask(|ledger, _| ledger.callers.call_back(turn)).await
+    }
+
+    pub(super) async fn add_wish(
+        &self,
+        turn: &Turn,
+        msisdn: &Msisdn,
+        _language: &str,
+        wanted: &Search,
+    ) -> Result<Wished, DbError> {
+        self.ask(|ledger, _| {
+            let wish = (msisdn.clone(), wanted.clone());
+            let own = ledger.wishes.values().filter(|(whose, _)| whose == msisdn);
+            let waits = own.count() >= WISHES_MAX.unsigned_abs() as usize;
+            if ledger.wishes.contains_key(&turn.key()) || ledger.wishes.values().any(|w| *w == wish)
+            {
+                return Wished::Noted;
+            }
+            if waits {
+                return Wished::TooMany;
+            }
+            ledger.wishes.insert(turn.key(), wish);
+            Wished::Noted
+        })
+        .await
+    }
+
+    /// Nobody holds rooms for wishes here.
+    pub(super) async fn find_offered(
+        &self,
+        _msisdn: &Msisdn,
+    ) -> Result<Option<Reservation>, DbError> {
+        self.ask(|_, _| None).await
     }
 
     pub(super) async fn is_past(&self, past: &Past<'_>) -> Result<bool, DbError> {

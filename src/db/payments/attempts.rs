@@ -521,7 +521,7 @@ pub async fn find_ways(
         .prepare_cached(
             "select r.currency, r.total - r.paid as left, r.status in ('held', 'paying') and p.deposit_percent > 0
                         and r.paid < d.deposit as partly, d.deposit - r.paid as deposit,
-                    p.pay_at_lodge_too and r.status = 'held' as at_lodge, coalesce(r.hold_expires_at <= now(), false) as over,
+                    (p.pay_at_lodge_too or r.pay = 'at_lodge') and r.status = 'held' as at_lodge, coalesce(r.hold_expires_at <= now(), false) as over,
                     exists (select from payment_attempt a where a.reservation_id = r.reservation_id
                             and a.status in ('due', 'prompting', 'pending')) as open
              from reservation r join property p on p.property_id = r.property_id

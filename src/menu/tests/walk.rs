@@ -51,6 +51,12 @@ fn walk(door: &Door) {
     };
     for language in &menu.flow.languages {
         walk.meet(menu.begin(language));
+        for (alias, _) in &menu.flow.aliases {
+            let mut state = menu.begin(language);
+            if let Some(step) = menu.jump(&mut state, alias, &given) {
+                walk.follow(state, step);
+            }
+        }
     }
     while let Some(state) = walk.next.pop() {
         walk.visit(&state);
