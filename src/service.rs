@@ -158,11 +158,8 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     }
     jobs.spawn(jobs::sms::run(app.clone(), http, stopped.clone()));
     jobs.spawn(jobs::holds::run(books, stopped.clone()));
-<<<<<<< HEAD
     jobs.spawn(jobs::bursts::run(pool.clone(), stopped.clone()));
-=======
     jobs.spawn(jobs::waitlist::run(app.clone(), stopped.clone()));
->>>>>>> 8a7922d (db/waitlist: Hold what comes free for the first who waits and fits)
     jobs.spawn(jobs::stays::run(pool.clone(), clock, stopped.clone()));
     jobs.spawn(jobs::reminders::run(app.clone(), stopped.clone()));
     let zone = app.config.home().time_zone;

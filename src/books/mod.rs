@@ -91,6 +91,8 @@ questions! {
     find_restriction(property: Uuid, stay: Stay, at: DateTime<Utc>) -> Option<Restriction>;
     /// [`crate::db::search::least_stay`]
     least_stay(wanted: &Search) -> Option<u8>;
+    /// [`crate::db::search::town_restriction`]
+    town_restriction(wanted: &Search, at: DateTime<Utc>) -> Option<Restriction>;
     /// [`crate::db::search::alternatives`]
     alternatives(wanted: &Search, except: Uuid) -> Vec<Offer>;
     /// [`crate::db::lane::Lanes::reserve`]

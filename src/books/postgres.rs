@@ -118,6 +118,14 @@ impl PostgresBooks {
         search::least_stay(&self.patient().await?, wanted).await
     }
 
+    pub(super) async fn town_restriction(
+        &self,
+        wanted: &Search,
+        at: DateTime<Utc>,
+    ) -> Result<Option<Restriction>, DbError> {
+        search::town_restriction(&self.patient().await?, wanted, at).await
+    }
+
     pub(super) async fn alternatives(
         &self,
         wanted: &Search,

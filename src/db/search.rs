@@ -207,6 +207,54 @@ pub async fn least_stay(
     Ok(least.and_then(|least| u8::try_from(least).ok()))
 }
 
+/// Why a property of the town that has room does not take this stay, of the first of those; [`least_stay`] tells of stays
+/// that are too short. `None` when none has room.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn town_restriction(
+    client: &impl GenericClient,
+    search: &Search,
+    at: DateTime<Utc>,
+) -> Result<Option<Restriction>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select r.restriction
+             from property p
+             join property_calendar c on c.property_id = p.property_id
+             left join property_availability a on a.property_id = p.property_id and a.date = $2
+             left join property_availability d on d.property_id = p.property_id and d.date = $3
+             cross join lateral (
+                 select stay_restriction(p, $2, $3, a.min_stay, a.max_stay, a.closed_to_arrival, d.closed_to_departure, $6)
+                     as restriction
+             ) r
+             where p.open and p.guests_max >= $4 and ($5 or p.pay = 'at_lodge')
+               and p.town = (select coalesce(town, place_id) from place where place_id = $1)
+               and substring(c.free from $2::date - c.first_night + 1 for $3::date - $2::date)
+                   = repeat('1', $3::date - $2::date)::bit varying
+               and r.restriction not like 'min_stay%'
+             order by p.property_id limit 1",
+        )
+        .await?;
+    let row = client
+        .query_opt(
+            &statement,
+            &[
+                &search.place,
+                &search.stay.check_in(),
+                &search.stay.check_out(),
+                &i32::from(search.guests),
+                &search.prepaid,
+                &at,
+            ],
+        )
+        .await?;
+    row.map(|row| {
+        Restriction::find(row.try_get("restriction")?).ok_or_else(|| unknown("restriction"))
+    })
+    .transpose()
+}
+
 /// The first stay of the wanted length that a property of the town has free, from `search.stay` on and beginning within
 /// `days` days: the soonest first, then by price; at most [`OFFERS_MAX`]. What the lodge asks of a stay is left to the
 /// offer.

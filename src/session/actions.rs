@@ -39,6 +39,8 @@ const AGE_MINUTES_MAX: i64 = 60;
 const OFFERS_MAX: usize = 8;
 /// A list of offers is of no use after so long.
 const OFFERS_TEXT_TTL: Duration = Duration::hours(6);
+/// The most hours ahead that are told.
+const HOURS_BEFORE_MAX: u16 = 999;
 /// One SMS of one part.
 const SMS_SEPTETS: usize = 160;
 
@@ -325,18 +327,26 @@ impl Work<'_> {
         }
     }
 
-    /// Nothing is offered for so many nights: perhaps for more.
+    /// Nothing is offered for such a stay: perhaps for more nights, or lodges have room and do not take it.
     async fn none_for(&self, wanted: &Search) -> Done {
-        match self.app.books.least_stay(wanted).await {
-            Ok(Some(least)) => done("too_short").bind("least", Value::Count(i64::from(least))),
+        match self.why_none(wanted).await {
+            Ok(Some(restriction)) => restricted(restriction, Some(wanted.stay)),
             Ok(None) => done("none"),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "whether more nights are free is not known"
+                    "whether another stay would be taken is not known"
                 );
                 done("none")
             }
+        }
+    }
+
+    async fn why_none(&self, wanted: &Search) -> Result<Option<Restriction>, DbError> {
+        let books = &self.app.books;
+        match books.least_stay(wanted).await? {
+            Some(least) => Ok(Some(Restriction::MinStay(u16::from(least)))),
+            None => books.town_restriction(wanted, self.app.clock.now()).await,
         }
     }
 
@@ -398,7 +408,7 @@ impl Work<'_> {
             None => {
                 let now = self.app.clock.now();
                 match books.find_restriction(property, wanted.stay, now).await? {
-                    Some(restriction) => Ok(restricted(restriction)),
+                    Some(restriction) => Ok(restricted(restriction, Some(wanted.stay))),
                     None => self.alternatives(&wanted, property).await,
                 }
             }
@@ -547,7 +557,7 @@ impl Work<'_> {
                 Ok(done(outcome).bind("booking", records::booking(self.app, &reservation)))
             }
             Reserved::Taken => self.alternatives(wanted, offer.property_id).await,
-            Reserved::Restricted(restriction) => Ok(restricted(restriction)),
+            Reserved::Restricted(restriction) => Ok(restricted(restriction, Some(wanted.stay))),
             Reserved::TooMany => Ok(done("too_many")),
             Reserved::TooOften => Ok(done("too_often")),
             Reserved::PriceChanged(_) => {
@@ -590,17 +600,21 @@ impl Work<'_> {
     }
 }
 
-/// The lodge does not take such a stay: a longer one, or others.
-fn restricted(restriction: Restriction) -> Done {
+/// The lodge does not take such a stay, and what it would take.
+pub(super) fn restricted(restriction: Restriction, stay: Option<Stay>) -> Done {
+    let count = |number: u16| Value::Count(i64::from(number));
     match restriction {
-        Restriction::MinStay(least) => {
-            done("too_short").bind("least", Value::Count(i64::from(least)))
+        Restriction::MinStay(least) => done("too_short").bind("least", count(least)),
+        Restriction::MaxStay(most) => done("too_long").bind("most", count(most)),
+        Restriction::NoArrival => done("no_arrival"),
+        Restriction::NoDeparture => match stay {
+            Some(stay) => done("no_departure").bind("check_out", Value::Date(stay.check_out())),
+            None => done("no_arrival"),
+        },
+        Restriction::TooEarly(days) => done("too_far").bind("days_ahead", count(days)),
+        Restriction::TooLate(hours) => {
+            done("too_soon").bind("hours_before", count(hours.min(HOURS_BEFORE_MAX)))
         }
-        Restriction::MaxStay(_)
-        | Restriction::NoArrival
-        | Restriction::NoDeparture
-        | Restriction::TooEarly(_)
-        | Restriction::TooLate(_) => done("other_rule"),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::db::change::{Change, Changed};
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
-use crate::session::actions::{Done, Work, done, listed};
+use crate::session::actions::{Done, Work, done, listed, restricted};
 use crate::session::{notices, records};
 
 impl Work<'_> {
@@ -162,7 +162,7 @@ impl Work<'_> {
             }
             Changed::Same(_) => done("same_days"),
             Changed::Taken(_) => done("taken"),
-            Changed::Restricted(..) => done("restricted"),
+            Changed::Restricted(_, restriction) => restricted(restriction, self.new_stay()),
             Changed::TooLate(_) | Changed::Prepaid(_) => done("too_late"),
             Changed::NotFound => done("gone"),
         }

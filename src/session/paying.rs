@@ -42,16 +42,13 @@ impl Work<'_> {
         let mut list = Vec::new();
         let currency = reservation.total.currency;
         let config = &self.app.config.payments;
-<<<<<<< HEAD
-        if let Some(provider) = config.provider(self.msisdn, currency) {
+        if reservation.pay == Pay::Prepay
+            && let Some(provider) = config.provider(self.msisdn, currency)
+        {
             if self.app.payments.is_away(provider) {
                 return Ok(self.without(&reservation, &ways));
             }
             list.push(self.way(ALL, Message::WayAll, ways.left));
-=======
-        if reservation.pay == Pay::Prepay && config.provider(self.msisdn, currency).is_some() {
-            list.push(way(ALL, Message::WayAll, ways.left));
->>>>>>> 8a7922d (db/waitlist: Hold what comes free for the first who waits and fits)
             if let Some(deposit) = ways.deposit {
                 list.push(self.way(DEPOSIT, Message::WayDeposit, deposit));
             }

@@ -201,6 +201,23 @@ impl Ledger {
             .collect()
     }
 
+    pub(super) fn town_restriction(
+        &self,
+        wanted: &Search,
+        at: DateTime<Utc>,
+    ) -> Option<Restriction> {
+        let mut free: Vec<&Lodge> = self
+            .lodges_in(wanted)
+            .filter(|lodge| lodge.open && i32::from(wanted.guests) <= lodge.guests_max)
+            .filter(|lodge| lodge.is_free(wanted.stay, 1))
+            .collect();
+        free.sort_by_key(|lodge| lodge.id);
+        let mut why = free
+            .iter()
+            .filter_map(|lodge| lodge.restriction(wanted.stay, Some(at)));
+        why.find(|restriction| !matches!(restriction, Restriction::MinStay(_)))
+    }
+
     pub(super) fn least_stay(&self, wanted: &Search) -> Option<u8> {
         self.lodges_in(wanted)
             .filter(|lodge| lodge.open && i32::from(wanted.guests) <= lodge.guests_max)

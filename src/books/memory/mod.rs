@@ -197,6 +197,15 @@ impl MemoryBooks {
         self.ask(|ledger, _| ledger.least_stay(wanted)).await
     }
 
+    pub(super) async fn town_restriction(
+        &self,
+        wanted: &Search,
+        at: DateTime<Utc>,
+    ) -> Result<Option<Restriction>, DbError> {
+        self.ask(|ledger, _| ledger.town_restriction(wanted, at))
+            .await
+    }
+
     pub(super) async fn alternatives(
         &self,
         wanted: &Search,
