@@ -228,7 +228,7 @@ pub async fn find_any(
         .transpose()
 }
 
-/// The last reservation that a dialogue made, and the position of its turn.
+/// The last reservation that a dialogue made, of a group the first part, and the position of its turn.
 ///
 /// # Errors
 /// [`DbError`].
@@ -240,7 +240,7 @@ pub async fn find_by_dialogue(
     let statement = client
         .prepare_cached(
             "select * from reservation_shown where turn_door = $1 and turn_session = $2
-             order by turn_position desc limit 1",
+             order by turn_position desc, reservation_id limit 1",
         )
         .await?;
     client
@@ -248,6 +248,29 @@ pub async fn find_by_dialogue(
         .await?
         .map(|row| Ok((from_row(&row)?, row.try_get("turn_position")?)))
         .transpose()
+}
+
+/// Every reservation that a dialogue made, in the order in which they were made; at most [`LIST_MAX`].
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list_by_dialogue(
+    client: &impl GenericClient,
+    door: &str,
+    session: &str,
+) -> Result<Vec<Reservation>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select * from reservation_shown where turn_door = $1 and turn_session = $2
+             order by turn_position, reservation_id limit $3",
+        )
+        .await?;
+    client
+        .query(&statement, &[&door, &session, &LIST_MAX])
+        .await?
+        .iter()
+        .map(from_row)
+        .collect()
 }
 
 /// What a guest is charged who cancels at this moment, in minor units: nothing for a hold and until `cancel_hours` before

@@ -19,6 +19,7 @@ use crate::booking::stay::Stay;
 use crate::phone::Msisdn;
 
 pub mod batch;
+pub mod group;
 
 use batch::{Answer, Request, reserve_batch};
 

@@ -444,3 +444,98 @@ async fn post(service: &Served, operation: &Value) -> Option<Value> {
     let body: Value = response.json().await.ok()?;
     Some(body["data"]["operations"][0].clone())
 }
+
+fn group(parts: &[(&str, u64, i64)]) -> Value {
+    let parts: Vec<Value> = parts
+        .iter()
+        .map(|(property, days, price)| {
+            json!({"property_id": property, "check_in": day(*days), "nights": 2, "guests": 2,
+                   "total_minor": 2 * price * 100, "currency": "KES"})
+        })
+        .collect();
+    operation(
+        "GROUP",
+        &json!({"parts": parts, "msisdn": GUEST, "guest_name": "Asha"}),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_rooms_and_lodges_is_taken_whole_or_not_at_all() {
+    let app = start("payments: { sandbox: true }\n").await;
+    // Two rooms of one lodge and one of another, on other nights.
+    let wish = group(&[(AT_LODGE, 3, 1800), (AT_LODGE, 3, 1800), (PREPAID, 4, 6500)]);
+    let answer = send_one(&app, &wish).await;
+    assert_eq!(answer["status"], 200, "{answer}");
+    let made = answer["result"]["reservations"].as_array().unwrap();
+    let states: Vec<_> = made.iter().map(|part| part["status"].clone()).collect();
+    assert_eq!(states, ["confirmed", "confirmed", "held"]);
+    assert_eq!(made[2]["property_id"], PREPAID);
+    assert_eq!(send_one(&app, &wish).await, answer);
+    // Also where the answer itself was lost.
+    let forget = "delete from api_operation";
+    let client = app.pool.get().await.unwrap();
+    client.batch_execute(forget).await.unwrap();
+    assert_eq!(send_one(&app, &wish).await, answer);
+    assert_eq!(app.count("select count(*) from reservation").await, 3);
+
+    // One of the two flats is left, and the second part wants two nights of which another guest has one.
+    let taken = "update property_availability set reserved_units = available_units
+                 where date = $1 and property_id = (select property_id from property where short_id = $2)";
+    client.execute(taken, &[&day(8), &PREPAID]).await.unwrap();
+    let wish = group(&[(AT_LODGE, 7, 1800), (PREPAID, 7, 6500), (AT_LODGE, 9, 1800)]);
+    let answer = send_one(&app, &wish).await;
+    assert_eq!(refusal(&answer), (409, "taken"));
+    assert_eq!(answer["problem"]["part"], 1);
+    let current = &answer["problem"]["current"];
+    assert_eq!(current["property_id"], PREPAID);
+    assert_eq!(app.count("select count(*) from reservation").await, 3);
+    let held = "select coalesce(sum(reserved_units), 0) from property_availability
+                where property_id = (select property_id from property where short_id = 'prop_de8gxd')";
+    assert_eq!(app.count(held).await, 4, "two rooms for two nights");
+
+    // A price that is not the one of now is told with its part, and nothing is taken.
+    let dear = group(&[(AT_LODGE, 12, 1800), (AT_LODGE, 12, 1700)]);
+    let answer = send_one(&app, &dear).await;
+    assert_eq!(refusal(&answer), (409, "price_changed"));
+    assert_eq!(answer["problem"]["part"], 1);
+    assert_eq!(app.count("select count(*) from reservation").await, 3);
+    let many: Vec<_> = (0..11).map(|_| (AT_LODGE, 20, 1800)).collect();
+    let answer = send_one(&app, &group(&many)).await;
+    assert_eq!(answer["status"], 422, "{answer}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_that_want_the_same_rooms_in_opposite_order_do_not_block_each_other() {
+    let app = start("").await;
+    let client = app.pool.get().await.unwrap();
+    const OTHER: &str = "prop_10epf9";
+    client
+        .execute(
+            "update property_availability a set available_units = 4, own_units = true from property p
+             where p.property_id = a.property_id and p.short_id = any ($1)",
+            &[&[AT_LODGE, OTHER].as_slice()],
+        )
+        .await
+        .unwrap();
+    let wishes: Vec<Value> = (0..16u32)
+        .map(|number| {
+            let mut parts = [(AT_LODGE, 3, 1800), (OTHER, 3, 1500)];
+            if number % 2 == 1 {
+                parts.reverse();
+            }
+            with(group(&parts), "msisdn", format!("+2547110009{number:02}"))
+        })
+        .collect();
+    let answers = join_all(wishes.iter().map(|wish| send_one(&app, wish))).await;
+    let made = answers.iter().filter(|answer| answer["status"] == 200);
+    assert_eq!(made.count(), 4, "{answers:#?}");
+    let refused = answers.iter().filter(|answer| answer["status"] != 200);
+    for answer in refused {
+        assert_eq!(refusal(answer), (409, "taken"));
+    }
+    assert_eq!(app.count("select count(*) from reservation").await, 8);
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    assert_eq!(app.count(deadlocks).await, 0);
+    app.stop().await;
+}

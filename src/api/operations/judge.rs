@@ -1,5 +1,9 @@
 //! One operation: what it asks for is done with its id as the effect's key, or it is said why not and what would do.
 
+mod group;
+
+use std::collections::HashMap;
+
 use actix_web::http::StatusCode;
 use chrono::Days;
 use futures_util::future::try_join_all;
@@ -21,6 +25,7 @@ use crate::booking::offer::{self, Offer};
 use crate::booking::reservation::Status;
 use crate::booking::restriction::Restriction;
 use crate::booking::stay::{ADVANCE_DAYS_MAX, Stay};
+use crate::country::Country;
 use crate::db::DbError;
 use crate::db::effect::{Cause, Turn};
 use crate::db::hosts::{insert_wrong_code, is_locked};
@@ -32,6 +37,7 @@ use crate::db::properties::{self, Named};
 use crate::db::reservations::{Cancel, Cancelled, Reservation, find_by_code};
 use crate::db::reserve::{Booking, Reserved};
 use crate::db::{catalogue, search};
+use crate::menu::Menu;
 use crate::menu::input::read_name;
 use crate::session::notices;
 
@@ -74,6 +80,7 @@ impl<'a> Judge<'a> {
             Wish::Search(search) => self.search(search).await,
             Wish::Quote(quote) => self.quote(quote).await,
             Wish::Reserve(reserve) => self.reserve(reserve).await,
+            Wish::Group(group) => self.group(group).await,
             Wish::Pay(pay) => self.pay(pay).await,
             Wish::Confirm(confirm) => self.confirm(confirm).await,
             Wish::Cancel(cancel) => self.cancel(cancel).await,
@@ -109,7 +116,7 @@ impl<'a> Judge<'a> {
 
     async fn reserve(&self, wish: &wish::Reserve) -> Result<Done, Undone> {
         let stay = self.stay(wish.check_in, wish.nights, wish.guests)?;
-        let name = self.guest_name(wish)?;
+        let name = self.guest_name(wish.guest_name.as_deref())?;
         let property = self.property(&wish.property_id).await?;
         let wanted = Wanted {
             property: &property,
@@ -125,11 +132,7 @@ impl<'a> Judge<'a> {
         };
         let country = self.app.country(&wish.msisdn);
         let menus = self.app.menus.current();
-        let language = match &wish.language {
-            Some(code) if menus.menu.speaks(code) => code,
-            Some(_) => return Err(Undone::Final(wish::unfit("language", "is not spoken here"))),
-            None => menus.menu.default_language(country),
-        };
+        let language = self.language(&menus.menu, wish.language.as_deref(), country)?;
         let why = format!("booked by the guest at {}", self.operation.at.to_rfc3339());
         let booking = Booking {
             turn: &self.turn,
@@ -325,8 +328,21 @@ impl<'a> Judge<'a> {
         wish::stay(check_in, nights, guests).map_err(Undone::Final)
     }
 
-    fn guest_name(&self, wish: &wish::Reserve) -> Result<String, Undone> {
-        match &wish.guest_name {
+    fn language<'b>(
+        &self,
+        menu: &'b Menu,
+        wanted: Option<&'b str>,
+        country: &Country,
+    ) -> Result<&'b str, Undone> {
+        match wanted {
+            Some(code) if menu.speaks(code) => Ok(code),
+            Some(_) => Err(Undone::Final(wish::unfit("language", "is not spoken here"))),
+            None => Ok(menu.default_language(country)),
+        }
+    }
+
+    fn guest_name(&self, wanted: Option<&str>) -> Result<String, Undone> {
+        match wanted {
             None => Ok(String::new()),
             Some(name) => read_name(name)
                 .ok_or_else(|| Undone::Final(wish::unfit("guest_name", "has no letter"))),
@@ -435,10 +451,7 @@ impl<'a> Judge<'a> {
         ))
     }
 
-    async fn short_ids(
-        &self,
-        ids: &[Uuid],
-    ) -> Result<std::collections::HashMap<Uuid, String>, DbError> {
+    async fn short_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, String>, DbError> {
         let find = async { properties::short_ids(&self.app.pool.get().await?, ids).await };
         self.ask(find).await
     }
@@ -570,6 +583,17 @@ impl<'a> Judge<'a> {
             properties: self.offers(&others, stay).await?,
         })
     }
+}
+
+fn shown_reservations(
+    reservations: &[Reservation],
+    short_ids: &HashMap<Uuid, String>,
+) -> Vec<ReservationShown> {
+    let short_id = |made: &Reservation| short_ids.get(&made.property_id).cloned();
+    reservations
+        .iter()
+        .map(|made| ReservationShown::new(made, short_id(made).unwrap_or_default()))
+        .collect()
 }
 
 const CAUSE: Cause<'static> = Cause {

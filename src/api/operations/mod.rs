@@ -25,7 +25,8 @@ pub use self::shown::{
     CurrentShown, InsteadShown, NightShown, OfferShown, ReservationShown, WaysShown,
 };
 pub use self::wish::{
-    Cancel, Confirm, Of, OfCode, OfOperation, Operation, Part, Pay, Quote, Reserve, Search, Wish,
+    Cancel, Confirm, Group, GroupPart, Of, OfCode, OfOperation, Operation, Part, Pay, Quote,
+    Reserve, Search, Wish,
 };
 
 use self::judge::Judge;
@@ -168,7 +169,9 @@ async fn answer(api: &Api, key: &Key, sent: &Value) -> Value {
     };
     let scope = match operation.wish {
         Wish::Search(_) | Wish::Quote(_) => Scope::Read,
-        Wish::Reserve(_) | Wish::Pay(_) | Wish::Confirm(_) | Wish::Cancel(_) => Scope::Book,
+        Wish::Reserve(_) | Wish::Group(_) | Wish::Pay(_) | Wish::Confirm(_) | Wish::Cancel(_) => {
+            Scope::Book
+        }
     };
     if let Err(problem) = key.needs(scope) {
         return refused(&problem);

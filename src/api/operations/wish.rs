@@ -37,6 +37,8 @@ pub enum Wish {
     Quote(Quote),
     /// Take a stay at the price that was shown.
     Reserve(Reserve),
+    /// Take several stays at the prices that were shown, all or none.
+    Group(Group),
     /// Ask a phone for the money.
     Pay(Pay),
     /// Make a held stay sure without paying now, where the lodge takes that, or learn that it is.
@@ -112,6 +114,50 @@ pub struct Reserve {
     pub language: Option<String>,
 }
 
+/// Take several stays, all or none: of several lodges, or several rooms of one, each a part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Each becomes a reservation with a code of its own.
+    #[schema(min_items = 1, max_items = 10)]
+    pub parts: Vec<GroupPart>,
+    /// Who books, in E.164; the confirmations go there.
+    #[schema(value_type = String, example = "+254711000001")]
+    pub msisdn: Msisdn,
+    /// Who comes, if that is someone else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub guest_msisdn: Option<Msisdn>,
+    /// The name of who comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_name: Option<String>,
+    /// Of the messages. Default: the first one of the guest's country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+/// One room of a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupPart {
+    /// `prop_…`
+    pub property_id: String,
+    /// The first night.
+    pub check_in: NaiveDate,
+    /// How many.
+    #[schema(minimum = 1, maximum = 30)]
+    pub nights: u8,
+    /// How many people in this room.
+    #[schema(minimum = 1, maximum = 12)]
+    pub guests: u8,
+    /// What the guest was shown that this room costs, in minor units.
+    #[schema(minimum = 1)]
+    pub total_minor: i64,
+    /// Of the total.
+    #[schema(value_type = String, example = "KES")]
+    pub currency: Currency,
+}
+
 /// Ask a phone for the money.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -172,7 +218,7 @@ pub enum Of {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfOperation {
-    /// Id of a `RESERVE`.
+    /// Id of a `RESERVE`, or of a `GROUP`, whose first part is meant.
     pub operation: Uuid,
 }
 
@@ -229,6 +275,7 @@ impl Wish {
             Wish::Search(_) => "SEARCH",
             Wish::Quote(_) => "QUOTE",
             Wish::Reserve(_) => "RESERVE",
+            Wish::Group(_) => "GROUP",
             Wish::Pay(_) => "PAY",
             Wish::Confirm(_) => "CONFIRM",
             Wish::Cancel(_) => "CANCEL",
