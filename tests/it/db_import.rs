@@ -335,8 +335,8 @@ async fn what_a_host_says_beyond_units_and_price_is_imported_and_kept() {
     let header = lines.next().unwrap();
     let first = lines.next().unwrap();
     let properties = format!(
-        "{header},min_stay,max_stay,advance_hours_min,advance_days_max,unpaid_percent,fees\n\
-         {first},2,14,24,90,50,City tax 2%|Cleaning 500/stay\n"
+        "{header},min_stay,max_stay,advance_hours_min,advance_days_max,unpaid_percent,fees,no_show_hours\n\
+         {first},2,14,24,90,50,City tax 2%|Cleaning 500/stay,6\n"
     );
     let date = |days: u64| today() + Days::new(days);
     let nights = format!(
@@ -354,12 +354,12 @@ async fn what_a_host_says_beyond_units_and_price_is_imported_and_kept() {
     let terms = client
         .query_one(
             "select concat_ws(' ', min_stay, max_stay, advance_hours_min, advance_days_max, unpaid_percent,
-                 jsonb_array_length(fees)) from property where short_id = 'prop_nax1'",
+                 jsonb_array_length(fees), no_show_hours) from property where short_id = 'prop_nax1'",
             &[],
         )
         .await
         .unwrap();
-    assert_eq!(terms.get::<_, &str>(0), "2 14 24 90 50 2");
+    assert_eq!(terms.get::<_, &str>(0), "2 14 24 90 50 2 6");
     let rows = async || {
         let rows = client
             .query(
@@ -382,6 +382,29 @@ async fn what_a_host_says_beyond_units_and_price_is_imported_and_kept() {
     run(&pool, files).await.unwrap();
     let broken = "4 2 t 3 5 t f";
     assert_eq!(rows().await, ["6 0 f f f", broken, broken, "7 2 f 3 5 t f"]);
+
+    // Until the host alone is to say who has not come.
+    let cut_off = async || -> Option<i32> {
+        let sql = "select no_show_hours from property where short_id = 'prop_nax1'";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    assert_eq!(cut_off().await, Some(6));
+    let first = first.replace(",7,2,4500,", ",6,2,4500,");
+    for (hours, stored) in [("", Some(6)), ("48", Some(48)), ("0", None)] {
+        let files = format!("{header},no_show_hours\n{first},{hours}\n");
+        let files = Files {
+            properties: Some(&files),
+            ..Files::default()
+        };
+        run(&pool, files).await.unwrap();
+        assert_eq!(cut_off().await, stored);
+    }
+    let late = format!("{header},no_show_hours\n{first},73\n");
+    let files = Files {
+        properties: Some(&late),
+        ..Files::default()
+    };
+    run(&pool, files).await.unwrap_err();
 
     // More out of service than is left beside what is sold.
     client

@@ -77,6 +77,9 @@ pub struct Record {
     /// Whether one that wants money first takes it on arrival too.
     #[serde(default)]
     pub pay_at_lodge_too: Option<bool>,
+    /// So many hours past check-in time a guest who has not come is a no-show; 0: the host alone says so.
+    #[serde(default)]
+    pub no_show_hours: Option<i32>,
 }
 
 impl Record {
@@ -114,6 +117,7 @@ impl Record {
             ("open", yes_or_no(self.open)),
             ("deposit_percent", number(self.deposit_percent)),
             ("pay_at_lodge_too", yes_or_no(self.pay_at_lodge_too)),
+            ("no_show_hours", number(self.no_show_hours)),
         ];
         sheet([cells])
     }
@@ -159,6 +163,7 @@ impl Record {
             open: yes("open"),
             deposit_percent: Some(number("deposit_percent")?),
             pay_at_lodge_too: yes("pay_at_lodge_too"),
+            no_show_hours: Some(number("no_show_hours")?),
         })
     }
 }

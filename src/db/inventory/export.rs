@@ -63,6 +63,10 @@ fn property_cell(row: &Row, column: &str, currency: Currency) -> Result<String, 
         }
         "units" | "guests_max" | "hold_minutes" | "cancel_hours" | "advance_hours_min"
         | "advance_days_max" => row.try_get::<_, i32>(column)?.to_string(),
+        "no_show_hours" => {
+            let hours: Option<i32> = row.try_get(column)?;
+            hours.unwrap_or_default().to_string()
+        }
         _ => row.try_get(column)?,
     })
 }

@@ -33,7 +33,7 @@ pub(super) const COLUMNS: [&str; 17] = [
     "cancel_hours",
     "pay",
 ];
-pub(super) const OPTIONAL: [&str; 9] = [
+pub(super) const OPTIONAL: [&str; 10] = [
     "min_stay",
     "max_stay",
     "advance_hours_min",
@@ -43,6 +43,7 @@ pub(super) const OPTIONAL: [&str; 9] = [
     "open",
     "deposit_percent",
     "pay_at_lodge_too",
+    "no_show_hours",
 ];
 /// The most units of one property.
 pub(super) const UNITS_MAX: i32 = 10_000;
@@ -52,6 +53,9 @@ const HOLD_MINUTES_MAX: i32 = 24 * 60;
 const ADVANCE_HOURS_MAX: i32 = 30 * 24;
 /// The earliest end of cancelling: 30 days before.
 const CANCEL_HOURS_MAX: i32 = 30 * 24;
+
+/// The latest that a guest may come before being a no-show: 3 days after check-in time.
+const NO_SHOW_HOURS_MAX: i32 = 3 * 24;
 
 /// One right row. `property_id` is used only where the short id is new.
 #[derive(Serialize)]
@@ -94,6 +98,8 @@ struct Terms {
     open: Option<bool>,
     deposit_percent: Option<i16>,
     pay_at_lodge_too: Option<bool>,
+    /// 0: the host alone says who has not come.
+    no_show_hours: Option<i32>,
 }
 
 /// The right rows. `stored` gives the currency by short id of properties that were imported before.
@@ -193,6 +199,7 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
     let open = line.yes_or_no("open");
     let deposit_percent = line.number_or_empty("deposit_percent", 0..=99);
     let pay_at_lodge_too = line.yes_or_no("pay_at_lodge_too");
+    let no_show_hours = line.number_or_empty("no_show_hours", 0..=NO_SHOW_HOURS_MAX);
     let (town, country) = town?;
     Some(Property {
         line: line.number,
@@ -226,6 +233,7 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
             open: open?,
             deposit_percent: deposit_percent?,
             pay_at_lodge_too: pay_at_lodge_too?,
+            no_show_hours: no_show_hours?,
         },
     })
 }
