@@ -1,41 +1,48 @@
 //! The audit names each thing that does not add up, and repairs nothing.
 
-use chrono::Utc;
-use deadpool_postgres::GenericClient;
-use reserveflow::booking::code::Code;
+use chrono::{NaiveDate, Utc};
+use deadpool_postgres::{GenericClient, Pool};
 use reserveflow::db::audit::{audit, list_differences};
 use reserveflow::db::reserve::Reserved;
+use uuid::Uuid;
 
 use crate::support::lodging::{Lodge, Wish, stay};
 use crate::support::postgres::database;
 
 /// `rule: what`, with the code of the confirmed one written as CODE.
-async fn differences(client: &impl GenericClient, code: &Code) -> Vec<String> {
+async fn differences(client: &impl GenericClient, code: &str) -> Vec<String> {
     let found = list_differences(client, Utc::now()).await.unwrap();
     let named = found
         .iter()
         .map(|difference| format!("{}: {}", difference.rule, difference.what));
-    named
-        .map(|text| text.replace(code.digits(), "CODE"))
-        .collect()
+    named.map(|text| text.replace(code, "CODE")).collect()
 }
 
-#[tokio::test]
-async fn each_corruption_is_named_and_left_as_it_is() {
-    let pool = database().await;
-    let property = Lodge::default().insert(&pool).await;
+/// What the differences are planted in.
+#[derive(Default)]
+pub struct Kept {
+    property: Uuid,
+    first: NaiveDate,
+    second: NaiveDate,
+    /// The digits of the confirmed one.
+    pub code: String,
+}
+
+/// A confirmed stay of two nights and a hold, with everything in order.
+pub async fn kept(pool: &Pool) -> Kept {
+    let property = Lodge::default().insert(pool).await;
     let held = Lodge {
         pay: "prepay",
         name: "Held",
         ..Lodge::default()
     }
-    .insert(&pool)
+    .insert(pool)
     .await;
-    let Reserved::Made(made) = Wish::new(property, stay(3, 2), 1).reserve(&pool).await else {
+    let Reserved::Made(made) = Wish::new(property, stay(3, 2), 1).reserve(pool).await else {
         panic!("not made");
     };
-    Wish::new(held, stay(3, 1), 2).reserve(&pool).await;
-    let mut client = pool.get().await.unwrap();
+    Wish::new(held, stay(3, 1), 2).reserve(pool).await;
+    let client = pool.get().await.unwrap();
     client
         .batch_execute(
             "update outbox set kind = 'confirmed' where reservation_id in
@@ -45,14 +52,24 @@ async fn each_corruption_is_named_and_left_as_it_is() {
         )
         .await
         .unwrap();
-    assert_eq!(audit(&mut client, Utc::now()).await.unwrap(), []);
+    Kept {
+        property,
+        first: made.stay.check_in(),
+        second: made.stay.check_in().succ_opt().unwrap(),
+        code: made.code.digits().to_owned(),
+    }
+}
 
-    let (first, second) = (
-        made.stay.check_in(),
-        made.stay.check_in().succ_opt().unwrap(),
-    );
+/// One way each to spoil it, and what is said then.
+pub fn corruptions(kept: &Kept) -> Vec<(String, Vec<String>)> {
+    let Kept {
+        property,
+        first,
+        second,
+        ..
+    } = kept;
     let of = format!("where property_id = '{property}'");
-    for (corrupt, named) in [
+    vec![
         (
             format!("update property_availability set reserved_units = 3 {of} and date = '{first}'"),
             vec![format!("nights without reservation: lake view {first}: counter 3, reservations 1")],
@@ -102,13 +119,26 @@ async fn each_corruption_is_named_and_left_as_it_is() {
             "update reservation set paid = 7 where status = 'confirmed'".to_owned(),
             vec!["what is applied is what reservations have: CODE: 7 on it, 0 in the ledger".to_owned()],
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn each_corruption_is_named_and_left_as_it_is() {
+    let pool = database().await;
+    let kept = kept(&pool).await;
+    let mut client = pool.get().await.unwrap();
+    assert_eq!(audit(&mut client, Utc::now()).await.unwrap(), []);
+    for (corrupt, named) in corruptions(&kept) {
         // Undone for the next one.
         let transaction = client.transaction().await.unwrap();
         transaction.batch_execute(&corrupt).await.unwrap();
         // Asked twice: nothing was repaired.
         for _ in 0..2 {
-            assert_eq!(differences(&transaction, &made.code).await, named, "{corrupt}");
+            assert_eq!(
+                differences(&transaction, &kept.code).await,
+                named,
+                "{corrupt}"
+            );
         }
         transaction.rollback().await.unwrap();
     }
@@ -117,7 +147,7 @@ async fn each_corruption_is_named_and_left_as_it_is() {
         .execute("update reservation set hold_expires_at = now() - interval '1 hour' where status = 'held'", &[])
         .await
         .unwrap();
-    let late = differences(&transaction, &made.code).await;
+    let late = differences(&transaction, &kept.code).await;
     assert!(
         late.len() == 1 && late[0].starts_with("holds past their time: "),
         "{late:?}"

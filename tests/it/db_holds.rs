@@ -1,11 +1,13 @@
 //! Holds cost nothing, so they are limited; and they never stand in the way of whoever has them.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use deadpool_postgres::Pool;
 use reserveflow::db::holds::expire_holds;
+use reserveflow::db::payments::attempts::{Ask, Asked, Part, ask};
 use reserveflow::db::reserve::Reserved;
 use uuid::Uuid;
 
-use crate::support::lodging::{Lodge, Wish, assert_sound, msisdn, stay};
+use crate::support::lodging::{GUEST, Lodge, Wish, assert_sound, msisdn, stay, turn};
 use crate::support::postgres::database;
 
 async fn prepaid(pool: &Pool, units: i32) -> Uuid {
@@ -173,4 +175,45 @@ async fn holds_count_as_taken() {
         );
     }
     assert_sound(&pool).await;
+}
+
+#[tokio::test]
+async fn a_hold_is_made_longer_once_however_often_a_phone_is_asked() {
+    let pool = database().await;
+    let property = prepaid(&pool, 1).await;
+    let Reserved::Made(held) = Wish::new(property, stay(3, 1), 1).reserve(&pool).await else {
+        panic!("not held");
+    };
+    let client = pool.get().await.unwrap();
+    let until = async || -> DateTime<Utc> {
+        let sql = "select hold_expires_at from reservation";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    run(
+        &pool,
+        "update reservation set hold_expires_at = now() + interval '1 minute'",
+    )
+    .await;
+    let mut ends = vec![until().await];
+    for session in ["first", "second"] {
+        let asked = ask(
+            &client,
+            &Ask {
+                reservation_id: held.id,
+                part: Part::All,
+                provider: "sandbox",
+                msisdn: &held.msisdn,
+                minor_per_unit: 100,
+                turn: &turn(session),
+                cause: &GUEST,
+            },
+        )
+        .await
+        .unwrap();
+        assert!(matches!(asked, Asked::Asked(..)), "{asked:?}");
+        ends.push(until().await);
+        run(&pool, "update payment_attempt set status = 'failed'").await;
+    }
+    assert!(ends[1] > ends[0] + TimeDelta::minutes(8), "{ends:?}");
+    assert_eq!(ends[2], ends[1]);
 }
