@@ -33,6 +33,7 @@ use crate::session::menus::LiveMenus;
 use crate::session::search::Searches;
 use crate::session::store::{Identity, Receipt, SessionKey, Store};
 use crate::smpp::Links;
+use crate::sms::route::Routes;
 use crate::spool::Spool;
 use crate::traffic::Traffic;
 use crate::ussd::Account;
@@ -48,6 +49,8 @@ pub struct App {
     pub config: Config,
     /// SMSCs; whoever starts the service puts them here.
     pub links: Links,
+    /// Where messages leave; whoever starts the service puts them here.
+    pub sms: Arc<Routes>,
     /// Of each aggregator, by its name.
     pub accounts: BTreeMap<String, Account>,
     /// How much of a screen each shows.
@@ -157,6 +160,7 @@ impl App {
             payments: Breakers::new(&config.payments.providers),
             config,
             links: Links::new(),
+            sms: Arc::new(Routes::new(Vec::new())),
             menus,
             pool: stores.pool,
             books: stores.books,

@@ -37,7 +37,8 @@ pub async fn ready(app: Data<App>, readiness: Data<Readiness>) -> HttpResponse {
         !app.postgres.is_open() && app.pool.get().await.is_ok_and(|client| !client.is_closed())
     };
     let (redis, postgres) = tokio::join!(redis, postgres);
-    let degraded: Vec<_> = [("postgres", postgres), ("redis", redis)]
+    let sms = !app.sms.are_down();
+    let degraded: Vec<_> = [("postgres", postgres), ("redis", redis), ("sms", sms)]
         .into_iter()
         .filter(|(_, up)| !up)
         .map(|(name, _)| name)

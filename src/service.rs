@@ -131,6 +131,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
         chance,
     );
     app.links = links;
+    app.sms = worker.routes();
     let app = Arc::new(app);
     let (stop, stopped) = watch::channel(false);
     let mut jobs = JoinSet::new();

@@ -59,7 +59,7 @@ const RESENDS_MAX: i32 = 2;
 pub struct Worker {
     books: Books,
     http: reqwest::Client,
-    routes: Routes,
+    routes: Arc<Routes>,
     chance: Chance,
     hint: Arc<Notify>,
 }
@@ -70,7 +70,7 @@ impl Worker {
         Worker {
             books,
             http,
-            routes,
+            routes: Arc::new(routes),
             chance,
             hint: Arc::new(Notify::new()),
         }
@@ -79,6 +79,11 @@ impl Worker {
     /// `notify_one` on it after a row has been committed: the row leaves at once.
     pub fn hint(&self) -> Arc<Notify> {
         Arc::clone(&self.hint)
+    }
+
+    /// Where messages leave, for whoever asks whether they do.
+    pub fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes)
     }
 
     /// Works until `stop` becomes true or its sender is gone, then finishes what is under way.
@@ -347,6 +352,8 @@ impl Worker {
     /// Pauses a route whose provider takes nothing from us, and opens it again.
     fn watch(&self, route: &Route, sent: &Sent) {
         let (provider, name) = (route.carrier().name(), route.name());
+        let waits = matches!(sent, Sent::RetryLater { .. } | Sent::Unknown { .. });
+        route.answered(!waits);
         if let Sent::RoutePaused { reason } = sent {
             if route.pause(Instant::now().into_std()) {
                 error!(

@@ -15,6 +15,8 @@ use crate::phone::Msisdn;
 
 /// How long a route is left alone that takes nothing from us.
 pub const PAUSE: Duration = Duration::from_secs(60);
+/// Messages without an answer from its provider after which a route is said to be down.
+const UNANSWERED_MAX: u32 = 3;
 /// How long others wait for the one message that tries a route after its pause.
 const PROBE: Duration = SEND_MAX.saturating_add(Duration::from_secs(2));
 
@@ -56,6 +58,8 @@ pub struct Route {
 struct Gate {
     bucket: Option<Bucket>,
     paused: bool,
+    /// Messages in a row that its provider neither took nor refused.
+    unanswered: u32,
     /// When a paused route may be tried.
     try_at: Instant,
 }
@@ -87,6 +91,7 @@ impl Route {
             gate: Mutex::new(Gate {
                 bucket,
                 paused: false,
+                unanswered: 0,
                 try_at: now,
             }),
         }
@@ -172,6 +177,22 @@ impl Route {
         std::mem::replace(&mut self.gate().paused, false)
     }
 
+    /// Notes whether its provider has answered for a message.
+    pub fn answered(&self, for_good: bool) {
+        let mut gate = self.gate();
+        gate.unanswered = if for_good {
+            0
+        } else {
+            gate.unanswered.saturating_add(1)
+        };
+    }
+
+    /// Whether nothing leaves by it: it is paused, or its provider has not answered for a while.
+    pub fn is_down(&self) -> bool {
+        let gate = self.gate();
+        gate.paused || gate.unanswered >= UNANSWERED_MAX
+    }
+
     /// When it may be tried, if it is paused.
     pub fn paused_until(&self) -> Option<Instant> {
         let gate = self.gate();
@@ -226,6 +247,11 @@ impl Routes {
         let mut routes: Vec<&Route> = serving.collect();
         routes.sort_by_key(|route| last != Some(route.name()));
         routes
+    }
+
+    /// Whether messages wait because every route is down.
+    pub fn are_down(&self) -> bool {
+        !self.routes.is_empty() && self.routes.iter().all(Route::is_down)
     }
 
     /// When the first one may be tried again, if all are paused.
