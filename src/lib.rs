@@ -34,7 +34,8 @@
 //! - [`api`]: the offline-first REST API below `/v1`: envelope, keys, problems, one file per resource.
 //! - [`funnel`]: what became of each screen that was shown, counted as turns are committed.
 //! - [`webhook`], [`health`], [`console`], [`operator`], [`routes`]: HTTP; every URL is on one page.
-//! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator shows.
+//! - [`service`], [`app`], [`config`]: starting, stopping, settings; [`doors`]: how much of a screen each operator
+//!   shows; [`connections`]: how many one address may have.
 //! - [`tls`]: encryption towards Postgres and SMSCs. [`embedded`]: the private Postgres and Redis of the demo and the tests.
 //! - [`simulate`]: whole runs of the above in virtual time, in which everything fails, each told again by its seed.
 //! - [`simulator`]: a phone, in the browser and in the terminal, that speaks the real wire formats.
@@ -54,6 +55,7 @@ pub mod breaker;
 pub mod cashier;
 pub mod chance;
 pub mod config;
+pub mod connections;
 pub mod console;
 pub mod country;
 pub mod crash_point;

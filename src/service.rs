@@ -22,6 +22,7 @@ use crate::books::Books;
 use crate::cashier::Cashier;
 use crate::chance::Chance;
 use crate::config::Config;
+use crate::connections::Connections;
 use crate::db::api_keys;
 use crate::db::inventory::{self, Files};
 use crate::db::menu_versions;
@@ -198,6 +199,10 @@ fn listen(
 ) -> anyhow::Result<Service> {
     let readiness = Arc::new(Readiness::default());
     let (data, cashier) = (Data::from(app.clone()), Data::from(cashier));
+    let connections = Arc::new(Connections::new(
+        app.config.limits.connections_per_address,
+        &app.config.trusted_proxies,
+    ));
     let public = {
         let (data, cashier, api) = (data.clone(), cashier.clone(), Data::from(api));
         HttpServer::new(move || {
@@ -207,6 +212,7 @@ fn listen(
                 .app_data(api.clone())
                 .configure(|cfg| routes::public(cfg, &api.app.config.api.origins))
         })
+        .on_connect(move |connection, data| connections.meet(connection, data))
         .workers(PUBLIC_WORKERS)
         .keep_alive(IDLE_MAX)
         .client_request_timeout(HEAD_TIME_MAX)

@@ -32,6 +32,8 @@ pub struct LimitsConfig {
     pub aggregator_calls_per_second: u32,
     /// Calls of everybody in a second. Default 0.
     pub calls_per_second: u32,
+    /// Connections of one address, other than a trusted proxy's. Default 1,000.
+    pub connections_per_address: u32,
     /// Milliseconds in which the same key again is no answer to a screen that books or cancels: it was meant for the screen
     /// before. Default 300.
     pub same_key_ms: u32,
@@ -45,6 +47,7 @@ impl Default for LimitsConfig {
             block_dialogues_per_minute: 3_000,
             aggregator_calls_per_second: 0,
             calls_per_second: 0,
+            connections_per_address: 1_000,
             same_key_ms: 300,
         }
     }

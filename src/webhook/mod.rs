@@ -7,8 +7,12 @@ pub mod payment;
 pub mod sms;
 pub mod ussd;
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::{Bytes, BytesMut, Payload};
@@ -38,7 +42,7 @@ enum Refused {
 }
 
 impl Refused {
-    fn response(self) -> HttpResponse {
+    fn response(self, rest: Payload) -> HttpResponse {
         HttpResponseBuilder::new(match self {
             Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refused::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -46,7 +50,33 @@ impl Refused {
             Refused::Broken => StatusCode::BAD_REQUEST,
         })
         .force_close()
-        .finish()
+        .body(Unread { _rest: rest })
+    }
+}
+
+/// What every stranger gets.
+fn nothing_here(rest: Payload) -> HttpResponse {
+    HttpResponse::NotFound().body(Unread { _rest: rest })
+}
+
+/// Nothing, in answer to a request that was not read to its end. While the rest of that is kept, the server closes the
+/// connection behind the answer; it would wait for the end of a body in chunks otherwise, however long that takes.
+struct Unread {
+    _rest: Payload,
+}
+
+impl MessageBody for Unread {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(0)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
     }
 }
 
@@ -83,7 +113,7 @@ fn is_authentic(app: &App, request: &HttpRequest, aggregator: &str, token: &str)
     false
 }
 
-async fn body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Refused> {
+async fn body(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Refused> {
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(Refused::Encoded);
     }

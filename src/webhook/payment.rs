@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{body, is_authentic, send};
+use super::{body, is_authentic, nothing_here, send};
 use crate::app::App;
 use crate::cashier::{Cashier, Posted};
 use crate::payment::{self, Door, Rejection};
@@ -20,17 +20,17 @@ pub async fn receive(
     cashier: Data<Cashier>,
     path: Path<(String, String, String, String)>,
     request: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
 ) -> HttpResponse {
     let (name, token, door, rest) = &*path;
     let known = payment::find(name).filter(|_| is_authentic(&app, &request, name, token));
     let secret = rest.trim_start_matches('/');
     let Some((provider, door)) = known.zip(Door::find(door)).filter(|_| is_secret(secret)) else {
-        return HttpResponse::NotFound().finish();
+        return nothing_here(payload);
     };
-    let body = match body(&request, payload).await {
+    let body = match body(&request, &mut payload).await {
         Ok(body) => body,
-        Err(refused) => return refused.response(),
+        Err(refused) => return refused.response(payload),
     };
     let posted = Posted {
         provider,

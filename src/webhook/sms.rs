@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{KEEP_MAX, body, is_authentic, not_kept, put, read, send};
+use super::{KEEP_MAX, body, is_authentic, not_kept, nothing_here, put, read, send};
 use crate::app::App;
 use crate::db::DbError;
 use crate::db::consents::{self, Consent};
@@ -26,16 +26,16 @@ pub async fn receive(
     app: Data<App>,
     path: Path<(String, String, String)>,
     request: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
 ) -> HttpResponse {
     let (name, token, door) = &*path;
     let known = sms::find(name).filter(|_| is_authentic(&app, &request, name, token));
     let Some((provider, door)) = known.zip(Door::find(door)) else {
-        return HttpResponse::NotFound().finish();
+        return nothing_here(payload);
     };
-    let body = match body(&request, payload).await {
+    let body = match body(&request, &mut payload).await {
         Ok(body) => body,
-        Err(refused) => return refused.response(),
+        Err(refused) => return refused.response(payload),
     };
     send(match understand(&app, provider, door, &request, &body) {
         Ok(events) => keep(&app.into_inner(), provider, &events).await,

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 
 use super::authentic::fits;
-use super::{KEEP_MAX, body, is_authentic, not_kept, put, read, send};
+use super::{KEEP_MAX, body, is_authentic, not_kept, nothing_here, put, read, send};
 use crate::app::App;
 use crate::db::DbError;
 use crate::db::patience::within;
@@ -29,17 +29,17 @@ pub async fn receive(
     app: Data<App>,
     path: Path<(String, String, String)>,
     request: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
 ) -> HttpResponse {
     let accepted = Instant::now();
     let (name, token, _) = &*path;
     let known = ussd::find(name).filter(|_| is_authentic(&app, &request, name, token));
     let Some((aggregator, account)) = known.zip(app.accounts.get(name)) else {
-        return HttpResponse::NotFound().finish();
+        return nothing_here(payload);
     };
-    let body = match body(&request, payload).await {
+    let body = match body(&request, &mut payload).await {
         Ok(body) => body,
-        Err(refused) => return refused.response(),
+        Err(refused) => return refused.response(payload),
     };
     let sent = || {
         format!(

@@ -42,6 +42,7 @@ mod double_booking;
 mod embedded;
 mod funnel;
 mod host_sms;
+mod hostile;
 mod hosts;
 mod instances;
 mod lifecycle;

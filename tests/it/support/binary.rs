@@ -73,7 +73,11 @@ impl Program {
             .arg("--config")
             .arg(path)
             .envs(environment.iter().copied());
-        let program = Program::start(&mut command);
+        Program::listening(Program::start(&mut command)).await
+    }
+
+    /// Waits until it listens.
+    pub async fn listening(program: Program) -> Served {
         let (public, private) = eventually("the service", async || {
             let printed = program.printed();
             let listening = printed.lines().find_map(|line| {
