@@ -36,8 +36,13 @@ impl Session {
             spoken.menu().asks_for(state),
             Some(Type::Text(_) | Type::PlaceName | Type::Name)
         );
-        if answers.len() == 1 || takes_words || input.trim_matches('*').is_empty() {
-            return self.step(state, input, &self.turn_at(at, ""), spoken).await;
+        let turn = self.turn_at(at, "");
+        if answers.len() == 1
+            || input.trim_matches('*').is_empty()
+            // Unless the last of them has booked: Redis has come back older than that.
+            || takes_words && !self.has_made(&turn).await?
+        {
+            return self.step(state, input, &turn, spoken).await;
         }
         let first = at - i32::try_from(answers.len()).unwrap_or(i32::MAX) + 1;
         self.replay(state, &answers, &self.turn_at(first, ""), spoken)

@@ -76,7 +76,34 @@ impl Session {
         let begun = self.app.chance.uuid().simple().to_string();
         let (state, spoken) = self.lost().await?;
         let before = Before::Nothing;
-        Ok(self.begun(begun, before, "", state, &spoken))
+        let mark = self
+            .without_redis
+            .then(|| self.mark(&begun, &state, &spoken));
+        let mut worked = self.begun(begun, before, "", state, &spoken);
+        if let Some(mark) = mark {
+            worked.memory.draft = Draft::Save(Box::new(mark));
+        }
+        Ok(worked)
+    }
+
+    /// What tells an instance that still has the dialogue from before that its screen is not the last one shown.
+    fn mark(&self, begun: &str, state: &State, spoken: &Spoken) -> Resume {
+        let offered = state.draft.as_deref();
+        Resume {
+            session: self.key.clone(),
+            begun: begun.to_owned(),
+            transcript: String::new(),
+            menus: spoken.menus.version.clone(),
+            state: offered.unwrap_or(state).clone(),
+            over: false,
+        }
+    }
+
+    /// Whether another instance, which knew nothing of this dialogue, has shown its caller a screen since. Only while Redis
+    /// is away, and where nothing tells which screen an answer is to.
+    async fn is_elsewhere(&self, begun: &str) -> Result<bool, TurnError> {
+        let resume = self.resume_point().await?;
+        Ok(resume.is_some_and(|resume| resume.begun != begun))
     }
 
     fn begun(
@@ -110,6 +137,13 @@ impl Session {
         let menus = self.find_menus(&before.menus).await?;
         let spoken = self.spoken(menus.ok_or(TurnError::Over)?, &before.service_code);
         let turn = self.turn_at(at, &before.begun);
+        if self.without_redis
+            && self.number().is_none()
+            && spoken.menu().commits(&state, input, &spoken.given)
+            && self.is_elsewhere(&before.begun).await?
+        {
+            return self.found_again().await;
+        }
         let mut found = Before::of(spoken.menu(), &state);
         if self.is_key_again(&before.transcript, before.shown_at, &state, input, &spoken) {
             found = Before::Itself;
@@ -257,6 +291,7 @@ impl Session {
             (_, false) => Draft::Close,
             (Some(state), true) => Draft::Save(Box::new(Resume {
                 session: self.key.clone(),
+                begun: after.begun.clone(),
                 transcript: after.transcript.clone(),
                 menus: after.menus.clone(),
                 state,

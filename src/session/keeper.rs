@@ -74,6 +74,9 @@ pub enum Draft {
 pub struct Resume {
     /// Which session got here.
     pub session: SessionKey,
+    /// Which dialogue under the session's id; empty where ids never come again.
+    #[serde(default)]
+    pub begun: String,
     /// All its answers so far, [`kept`](crate::ussd::transcript::kept).
     pub transcript: String,
     /// Which menus it is in.

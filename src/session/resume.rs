@@ -129,6 +129,12 @@ impl Session {
         Ok((state, current))
     }
 
+    /// What is kept of this session.
+    pub(super) async fn resume_point(&self) -> Result<Option<Resume>, TurnError> {
+        let kept = kept(self.caller().await?);
+        Ok(kept.filter(|resume| resume.session == self.key))
+    }
+
     /// Whether a call tells the answers of a dialogue that is long over: who replays them gets nothing of it.
     async fn is_past(&self) -> bool {
         let turn = self.turn_at(0, "");

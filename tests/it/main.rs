@@ -52,6 +52,7 @@ mod menu_dial;
 mod menu_fall_back;
 mod menu_secrets;
 mod menu_sizes;
+mod mishaps;
 mod operator;
 mod outages;
 mod payment_away;
