@@ -13,7 +13,7 @@ use nix::unistd::{User, geteuid};
 use reserveflow::db::pool::{PoolSettings, Statements, pool};
 use tempfile::TempDir;
 
-use crate::support::app::{CONFIG, TestApp, form, noon, session_id};
+use crate::support::app::{CONFIG, TestApp, form, noon, session_id, today};
 use crate::support::binary::{Program, Served};
 use crate::support::postgres::sample_database;
 use crate::support::redis::{RedisServer, free_port};
@@ -356,8 +356,9 @@ async fn a_pooler_may_give_each_transaction_another_connection() {
     let named = pool(&url, &PoolSettings::default()).unwrap();
     eventually("PgBouncer", async || named.get().await.ok().map(drop)).await;
 
-    let more =
-        format!("database: {{ pool: 4, statements: unnamed, direct_url: \"{database}\" }}\n");
+    let more = format!(
+        "payments: {{ sandbox: true }}\ndatabase: {{ pool: 4, statements: unnamed, direct_url: \"{database}\" }}\n"
+    );
     let redis = stores().redis.clone();
     let app = background(async move { TestApp::on(noon(), &more, &url, &redis).await });
     // Many at once, so that the server's connections change hands.
@@ -375,6 +376,18 @@ async fn a_pooler_may_give_each_transaction_another_connection() {
     let booked = app.dialogue(&session_id(), &guest, &answers).await;
     assert!(booked.starts_with("END BOOKED"), "{booked}");
     assert_eq!(app.sms(&guest, 1).await.len(), 1);
+    // Booked, changed and given up; held and paid by prompt; several of them at once.
+    let stories = (100..106).map(|number| stories(&app, number));
+    join_all(stories).await;
+    let moved =
+        "select count(*) from reservation where status = 'cancelled' and check_out - check_in = 3";
+    assert_eq!(app.count(moved).await, 6);
+    let paid = "select count(*) from reservation r join property p using (property_id)
+                where p.pay = 'prepay' and r.status = 'confirmed'";
+    eventually("the payments", async || {
+        (app.count(paid).await == 6).then_some(())
+    })
+    .await;
     app.stop().await;
     let settings = PoolSettings {
         statements: Statements::Unnamed,
@@ -394,6 +407,75 @@ async fn a_pooler_may_give_each_transaction_another_connection() {
 }
 
 /// Two real instances behind `HAProxy`; each is stopped and started again while people dial.
+/// The main dialogues of two guests, one after the other.
+async fn stories(app: &TestApp, number: usize) {
+    // Everybody on days of his own, so that nobody takes another's room.
+    let day = |after: u64| {
+        let days = chrono::Days::new(u64::try_from(number).unwrap() - 90 + after);
+        (today() + days).format("%d%m").to_string()
+    };
+    let guest = caller(number);
+    let (from, later) = (day(0), day(1));
+    let book = ["1", "Nakuru", &from, "2", "1", "1", "Asha", "=Yes, book"];
+    let booked = talk(app, &guest, &book).await;
+    assert!(booked.starts_with("END BOOKED"), "{booked}");
+    let change = [
+        "=My booking",
+        "1",
+        "=Other days",
+        "3",
+        &later,
+        "=Yes, change",
+    ];
+    let changed = talk(app, &guest, &change).await;
+    assert!(changed.starts_with("END CHANGED"), "{changed}");
+    let cancel = ["=My booking", "1", "=Cancel it", "=Yes"];
+    let cancelled = talk(app, &guest, &cancel).await;
+    assert!(cancelled.starts_with("END "), "{cancelled}");
+    let none = talk(app, &guest, &["=My booking"]).await;
+    assert!(none.contains("no booking"), "{none}");
+    let guest = caller(number + 50);
+    let pay = [
+        "1",
+        "Nakuru",
+        &from,
+        "1",
+        "4",
+        "=Jacaranda",
+        "Asha",
+        "=Yes, book",
+        "1",
+    ];
+    let asked = talk(app, &guest, &pay).await;
+    assert!(asked.starts_with("END Check your phone"), "{asked}");
+}
+
+/// A dialogue from the first screen; `=words` is the option with these words, on whichever page it is.
+async fn talk(app: &TestApp, guest: &str, answers: &[&str]) -> String {
+    let session = session_id();
+    let mut given: Vec<String> = Vec::new();
+    let mut screen = app.call(&session, guest, "").await;
+    for answer in answers {
+        let key = match answer.strip_prefix('=') {
+            None => (*answer).to_owned(),
+            Some(words) => loop {
+                let line = screen.lines().find(|line| line.contains(words));
+                if let Some(key) =
+                    line.and_then(|line| line.trim_start_matches("CON ").split(' ').next())
+                {
+                    break key.to_owned();
+                }
+                assert!(screen.contains("98 More"), "{words}: {screen}");
+                given.push("98".to_owned());
+                screen = app.call(&session, guest, &given.join("*")).await;
+            },
+        };
+        given.push(key);
+        screen = app.call(&session, guest, &given.join("*")).await;
+    }
+    screen
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_loses_no_answer() {
     const DIALOGUES: usize = 100;

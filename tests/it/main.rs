@@ -64,6 +64,7 @@ mod reconcile;
 mod repeats;
 mod resume_modes;
 mod rush;
+mod shedding;
 mod simulate;
 mod simulator;
 mod sms_door;
