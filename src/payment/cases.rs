@@ -276,7 +276,7 @@ fn answers_to_queries() {
             ugx,
             200,
             r#"{"amount":"120000","currency":"RWF","financialTransactionId":1,"externalId":"x","status":"SUCCESSFUL"}"#,
-            unknown("answer_unreadable"),
+            unknown("other_currency"),
         ),
         (
             "mtn_momo",

@@ -20,7 +20,7 @@ const AWAY: [(&str, &str, [&str; 3]); 8] = [
     ),
     (
         "sw",
-        "malipo ya simu yamekwama. Hakuna pesa iliyotoka.",
+        "kulipa kwa simu kumekwama. Hakuna pesa iliyotoka.",
         ["Lipa ukifika", "Lipa kwa Paybill", "Lipa baadaye"],
     ),
     (
