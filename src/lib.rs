@@ -29,7 +29,7 @@
 //! - [`session`]: where they meet: turns, actions, the store (Redis, or memory while it is away), live menus, inbound SMS.
 //! - [`breaker`]: when a store is not asked any more, and when again. [`spool`]: what is reported meanwhile.
 //! - [`db`]: all SQL. It imports the types of [`booking`], never the reverse. [`books`]: what sessions and jobs ask of it.
-//! - [`jobs`]: outbox, expiry of holds, stays that end, months of the calendar, changed menus, erasures.
+//! - [`jobs`]: outbox, expiry of holds, rooms for who waits, stays that end, months of the calendar, changed menus, erasures.
 //! - [`archive`]: old months out of the calendar into cold storage, a folder or S3.
 //! - [`api`]: the offline-first REST API below `/v1`: envelope, keys, problems, one file per resource.
 //! - [`funnel`]: what became of each screen that was shown, counted as turns are committed.
