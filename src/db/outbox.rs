@@ -4,6 +4,7 @@
 //! several processes agree on what is due. A row waits in `pending`, `sending` (until its lease ends) or `unknown`
 //! until `due_at`; in every other state it is done with but for reports.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ use super::DbError;
 use crate::phone::Msisdn;
 use crate::sms::ids::IdForm;
 use crate::sms::{DeliveryReport, InboundSms, Part};
+use crate::ussd::transcript::kept;
 
 /// How long the parts of a long message wait for each other. Source: fault S14 of the field requirements.
 pub const JOIN_WAIT: Duration = Duration::from_secs(600);
@@ -427,11 +429,22 @@ pub async fn insert_inbound(
                 &storable(&sms.provider_id),
                 &sms.msisdn.as_str(),
                 &storable(&sms.recipient),
-                &storable(&sms.text),
+                &storable(&without_pin(&sms.text)),
             ],
         )
         .await?;
     Ok(written == 1)
+}
+
+/// A message as it is kept: one that is nothing but a number may be somebody's PIN, typed on a screen that asks to pay.
+fn without_pin(text: &str) -> Cow<'_, str> {
+    let typed = text.trim();
+    let is_pin = (4..=6).contains(&typed.len()) && typed.bytes().all(|byte| byte.is_ascii_digit());
+    if is_pin {
+        Cow::Owned(kept(typed))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Keeps a part of a long message. The part that completes it gets the whole message back, under the id of its first

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! # Milimani is in two towns         the title
+//! money                              lodges want money first, a part or all, by phone or on arrival; as a first line
 //! clock 12:00                        of Wednesday 4 November 2099; noon if left out
 //! phone +254711000101                whose phone it is from here on
 //! dial *384*7#                       a new dialogue; the screen stands below, indented by four
@@ -22,9 +23,10 @@
 //! price 2500 Likii Rooms             its host asks for so much a night
 //! ```
 //!
-//! `{code}` is the first booking code seen in a file, `{code2}` the second. Blank lines and lines that begin with `//`
-//! are for the reader. After a change of texts, `DIALOGUES=rewrite cargo test dialogues` writes down what is seen now:
-//! read the difference.
+//! `{code}` is the first booking code seen in a file, `{code2}` the second, `{account}` and `{account2}` their digits,
+//! `{receipt}` that of a payment. How a phone pays under `money` is told by how its number ends: see `payment/sandbox.rs`.
+//! Blank lines and lines that begin with `//` are for the reader. After a change of texts, `DIALOGUES=rewrite cargo test
+//! dialogues` writes down what is seen now: read the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -45,6 +47,17 @@ use crate::support::{background, eventually};
 const SERVICE_CODE: &str = "*384*7#";
 const SEPTETS_MAX: usize = 160;
 const NOON: &str = "12:00";
+/// Phones can be asked for money, or pay by hand.
+const MONEY: &str = "money";
+const ACCOUNTS: &str = "  daraja: { tokens: [till] }
+public_url: http://127.0.0.1:9
+payments:
+  sandbox: true
+  providers: { daraja: { consumer_key: k, consumer_secret: s, short_code: \"174379\", passkey: p, url: \"http://127.0.0.1:9\" } }
+  prefixes: { daraja: [\"254799\"] }
+";
+/// `SBX20E7F3419`
+const RECEIPT_CHARS: usize = 12;
 /// What stands in place of a screen when a step fails; never what is expected.
 const FAULT: &str = "    !! ";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -128,9 +141,21 @@ impl Apps {
                     TestApp::on(clock, "", &database, &stores().redis).await,
                 );
             }
+            apps.insert(MONEY.to_owned(), money().await);
             apps
         }))
     }
+}
+
+/// Lodges of its own, which all want money first.
+async fn money() -> TestApp {
+    let database = wednesday_database().await;
+    let clock = wednesday(&format!("{NOON}:00"));
+    let app = TestApp::on(clock, ACCOUNTS, &database, &stores().redis).await;
+    let client = app.pool.get().await.unwrap();
+    let terms = "update property set pay = 'prepay', deposit_percent = 20, pay_at_lodge_too = true";
+    client.execute(terms, &[]).await.unwrap();
+    app
 }
 
 /// The file as it would be written down now.
@@ -179,6 +204,7 @@ impl<'a> Story<'a> {
         match word {
             "" | "#" | "//" => {}
             "clock" => self.app = &apps.0[rest],
+            MONEY => self.app = &apps.0[MONEY],
             "phone" => {
                 self.nothing_unread().await?;
                 rest.clone_into(&mut self.phone);
@@ -336,6 +362,10 @@ impl<'a> Story<'a> {
         }
         for (name, code) in self.named_codes() {
             text = text.replace(code, &name);
+            text = text.replace(&code.replace('-', ""), &name.replace("code", "account"));
+        }
+        if let Some(receipt) = receipt(&text) {
+            text = text.replace(&receipt, "{receipt}");
         }
         text.lines().map(|line| format!("    {line}")).collect()
     }
@@ -353,6 +383,13 @@ impl<'a> Story<'a> {
             _ => (format!("{{code{number}}}"), code),
         })
     }
+}
+
+/// What the sandbox gave for a payment.
+fn receipt(text: &str) -> Option<String> {
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let found = words.find(|word| word.len() == RECEIPT_CHARS && word.starts_with("SBX"));
+    found.map(str::to_owned)
 }
 
 /// Everything like `4821-7736`.

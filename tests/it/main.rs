@@ -58,6 +58,8 @@ mod outages;
 mod payment_away;
 mod payment_faults;
 mod payment_limits;
+mod payment_pins;
+mod payment_providers;
 mod payments;
 mod payments_by_hand;
 mod reconcile;

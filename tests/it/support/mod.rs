@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod binary;
+pub mod collections;
 pub mod daraja;
 pub mod lodging;
 pub mod menus;
