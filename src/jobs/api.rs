@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::api::Api;
 use crate::db::DbError;
 use crate::db::catalogue::{CHANGES_KEPT, number_changes, prune_changes};
@@ -22,23 +22,17 @@ pub const OPERATIONS_KEPT: TimeDelta = TimeDelta::hours(24);
 const OPERATIONS_AT_ONCE: i64 = 100_000;
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
-pub async fn run(api: Arc<Api>, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut rounds = 0;
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
-        if let Err(error) = keep(&api, rounds % PRUNE_EVERY == 1).await {
+pub async fn run(api: Arc<Api>, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    let mut count = 0;
+    while rounds.next().await {
+        if let Err(error) = keep(&api, count % PRUNE_EVERY == 1).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "changes of the catalogue were not numbered"
             );
         }
-        rounds += 1;
+        count += 1;
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
+use super::rounds::Rounds;
 use crate::db::DbError;
 use crate::db::bursts::{self, Burst};
 
@@ -19,16 +19,10 @@ const WINDOW: Duration = Duration::from_secs(600);
 const NUMBERS_MIN: i64 = 8;
 
 /// Runs until `stop` turns true or its sender is gone. A burst is told once while it lasts.
-pub async fn run(pool: Pool, mut stop: watch::Receiver<bool>) {
+pub async fn run(pool: Pool, stop: watch::Receiver<bool>) {
     let mut told = HashSet::new();
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    while rounds.next().await {
         match look(&pool).await {
             Ok(bursts) => told = alarm(&bursts, &told),
             Err(error) => tracing::warn!(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::Days;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::app::App;
 use crate::db::DbError;
 use crate::db::funnel::{add, forget};
@@ -19,21 +19,18 @@ pub const KEPT_DAYS: u64 = 90;
 
 /// Runs until `stop` turns true or its sender is gone, then writes what is left. A failure is logged; what was not written
 /// counts on.
-pub async fn run(app: std::sync::Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let stopped = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => true,
-            _ = round.tick() => false,
-        };
-        if let Err(error) = flush(&app).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "how far callers came is not written yet");
-        }
-        if stopped {
-            return;
-        }
+pub async fn run(app: std::sync::Arc<App>, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    while rounds.next().await {
+        write(&app).await;
+    }
+    write(&app).await;
+}
+
+async fn write(app: &App) {
+    if let Err(error) = flush(app).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "how far callers came is not written yet");
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::books::Books;
 use crate::db::DbError;
 
@@ -14,15 +14,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const BATCH_MAX: i32 = 50;
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
-pub async fn run(books: Books, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
+pub async fn run(books: Books, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    while rounds.next().await {
         match expire_all(&books).await {
             Ok(0) => {}
             Ok(expired) => tracing::info!(expired, "holds ran out"),

@@ -14,6 +14,7 @@ pub mod payments;
 pub mod places;
 pub mod probes;
 pub mod reminders;
+mod rounds;
 pub mod sms;
 pub mod spool;
 pub mod stays;

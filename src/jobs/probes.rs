@@ -4,21 +4,15 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::app::App;
 use crate::breaker::PROBE_EVERY;
 
 /// Runs until `stop` turns true or its sender is gone.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(PROBE_EVERY);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(PROBE_EVERY, stop);
+    while rounds.next().await {
         let redis = async {
             if app.store.breaker().is_open() {
                 app.store.breaker().probed(app.store.is_up().await);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveTime, Utc};
 use chrono_tz::Tz;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::app::App;
 use crate::db::effect::{Draft, Turn};
 use crate::db::{DbError, hosts, reminders, replies};
@@ -27,14 +27,9 @@ const DIGEST_HOURS: Range<i32> = 17..21;
 const NIGHT: NaiveTime = NaiveTime::from_hms_opt(21, 0, 0).expect("is a time of day");
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    while rounds.next().await {
         if let Err(error) = remind(&app).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "not everybody was reminded");

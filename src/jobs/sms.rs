@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::app::App;
 use crate::db::DbError;
 use crate::db::outbox::{self, Unreported};
@@ -25,14 +25,9 @@ const REPORT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const POLLS_MAX: usize = 20;
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
-pub async fn run(app: Arc<App>, http: reqwest::Client, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
+pub async fn run(app: Arc<App>, http: reqwest::Client, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    while rounds.next().await {
         if let Err(error) = sweep(&app.pool).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "waiting parts and reports were not looked at");
@@ -46,7 +41,7 @@ pub async fn run(app: Arc<App>, http: reqwest::Client, mut stop: watch::Receiver
             Ok::<(), DbError>(())
         };
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = rounds.stopped() => return,
             polled = polled => if let Err(error) = polled {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "no provider was asked for reports");

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::app::Clock;
 use crate::db::DbError;
 use crate::db::life::{complete_stays, mark_no_shows};
@@ -16,14 +16,9 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 const BATCH_MAX: i32 = 50;
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
-pub async fn run(pool: Pool, clock: Clock, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
+pub async fn run(pool: Pool, clock: Clock, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    while rounds.next().await {
         match move_due(&pool, clock).await {
             Ok((0, 0)) => {}
             Ok((no_shows, completed)) => {

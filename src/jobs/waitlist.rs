@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use deadpool_postgres::Client;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::rounds::Rounds;
 use crate::app::App;
 use crate::booking::code::Code;
 use crate::db::DbError;
@@ -21,15 +21,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const WAKING_HOURS: Range<i32> = 7..21;
 
 /// Runs until `stop` turns true or its sender is gone. A failure is logged; the next round tries again.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut round = interval(INTERVAL);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = round.tick() => {}
-        }
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
+    while rounds.next().await {
         match offer_all(&app).await {
             Ok(0) => {}
             Ok(offered) => tracing::info!(offered, "rooms are held for guests who waited"),
