@@ -68,25 +68,51 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The keys of one dialogue and one of its turns.
+/// One turn of a dialogue, and the keys of both.
 struct Keys<'a> {
+    turn: &'a Identity,
+    field: String,
     dialogue: &'a str,
     claim: String,
     over: String,
     receipt: String,
 }
 
-impl Keys<'_> {
-    fn of<'a>(key: &'a SessionKey, turn: &Identity) -> Keys<'a> {
+impl<'a> Keys<'a> {
+    fn of(key: &'a SessionKey, turn: &'a Identity) -> Keys<'a> {
+        let field = turn.field();
         Keys {
+            turn,
             dialogue: &key.0,
             claim: claim(key),
             over: over(key),
             receipt: if turn.is_told_by_time() {
                 last(key)
             } else {
-                format!("{}:{}", key.0, turn.field())
+                format!("{}:{field}", key.0)
             },
+            field,
+        }
+    }
+
+    /// What else than its key must agree for a receipt to be that of this turn: the same place is used for other turns told
+    /// by time, and the same number of an answer by an earlier dialogue under the same id.
+    fn mark<'b>(&'b self, dialogue: Option<&'b Dialogue>) -> &'b str {
+        if self.turn.is_told_by_time() {
+            return &self.field;
+        }
+        dialogue.map_or("", |dialogue| &dialogue.begun)
+    }
+
+    fn judge(&self, (dialogue, over, receipt): Kept) -> Found {
+        let dialogue = read(dialogue);
+        let mark = self.mark(dialogue.as_deref());
+        let answered = receipt.and_then(|stored| Receipt::decode(&stored, mark));
+        match (answered, over) {
+            (Some(receipt), _) => Found::Done(Opened::Answered(receipt)),
+            (None, Some(_)) if !self.turn.may_begin() => Found::Done(Opened::Closed),
+            (None, Some(_)) => Found::Open(None),
+            (None, None) => Found::Open(dialogue),
         }
     }
 }
@@ -102,15 +128,6 @@ fn over(key: &SessionKey) -> String {
 /// Where the receipt is that goes with the next turn.
 fn last(key: &SessionKey) -> String {
     format!("{}:last", key.0)
-}
-
-/// What else than its key must agree for a receipt to be that of this turn: the same place is used for other turns told by
-/// time, and the same number of an answer by an earlier dialogue under the same id.
-fn mark<'a>(field: &'a str, turn: &Identity, dialogue: Option<&'a Dialogue>) -> &'a str {
-    if turn.is_told_by_time() {
-        return field;
-    }
-    dialogue.map_or("", |dialogue| &dialogue.begun)
 }
 
 /// What is kept of a dialogue: it, its end, and what may be the receipt of the turn.
@@ -131,19 +148,6 @@ enum Found {
     Done(Opened),
     /// It is to be worked on.
     Open(Option<Box<Dialogue>>),
-}
-
-fn found((dialogue, over, receipt): Kept, turn: &Identity) -> Found {
-    let dialogue = read(dialogue);
-    let field = turn.field();
-    let mark = mark(&field, turn, dialogue.as_deref());
-    let answered = receipt.and_then(|stored| Receipt::decode(&stored, mark));
-    match (answered, over) {
-        (Some(receipt), _) => Found::Done(Opened::Answered(receipt)),
-        (None, Some(_)) if !turn.may_begin() => Found::Done(Opened::Closed),
-        (None, Some(_)) => Found::Open(None),
-        (None, None) => Found::Open(dialogue),
-    }
 }
 
 fn claimed(token: i64, unfinished: bool, dialogue: Option<Box<Dialogue>>) -> Opened {
@@ -206,9 +210,9 @@ impl RedisStore {
         let (is_claimed, kept): (bool, Kept) = self
             .ask(|mut redis| async move { call.query_async(&mut redis).await })
             .await?;
-        match (found(kept, turn), is_claimed) {
+        match (keys.judge(kept), is_claimed) {
             (Found::Open(dialogue), true) => Ok(claimed(token, false, dialogue)),
-            (Found::Open(_), false) => self.take_over(key, &keys, turn, token).await,
+            (Found::Open(_), false) => self.take_over(key, &keys, token).await,
             (Found::Done(done), true) => {
                 self.release(key, token, false).await?;
                 Ok(done)
@@ -221,7 +225,6 @@ impl RedisStore {
         &self,
         key: &SessionKey,
         keys: &Keys<'_>,
-        turn: &Identity,
         token: i64,
     ) -> Result<Opened, StoreError> {
         let mut call = TAKE_OVER.prepare_invoke();
@@ -237,7 +240,7 @@ impl RedisStore {
         if !is_ours {
             return Ok(Opened::Running);
         }
-        match found((dialogue, over, receipt), turn) {
+        match keys.judge((dialogue, over, receipt)) {
             Found::Open(dialogue) => Ok(claimed(token, unfinished, dialogue)),
             Found::Done(done) => {
                 self.release(key, token, unfinished).await?;
@@ -255,7 +258,6 @@ impl RedisStore {
         end: &TurnEnd<'_>,
     ) -> Result<bool, StoreError> {
         let keys = Keys::of(key, turn);
-        let field = turn.field();
         let mut call = COMMIT.prepare_invoke();
         call.key(&keys.claim).key(keys.dialogue).key(&keys.receipt);
         if end.begins {
@@ -268,7 +270,7 @@ impl RedisStore {
         call.arg(token)
             .arg(serde_json::to_vec(end.dialogue).unwrap_or_default())
             .arg(millis(SESSION_TTL + LEASE))
-            .arg(end.receipt.encode(mark(&field, turn, Some(end.dialogue))))
+            .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
             .arg(millis(turn.receipt_age_max()));
         self.run(&call).await
     }
