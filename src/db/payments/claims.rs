@@ -7,13 +7,12 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::LIST_MAX;
 use super::attempts::secret;
 use crate::booking::money::Money;
 use crate::db::{DbError, read_currency};
 use crate::payment::Received;
 
-/// The most rows that a list shows.
-const LIST_MAX: i64 = 200;
 /// What is kept of what a payer typed: a pay bill takes 20 characters.
 const REFERENCE_CHARS_MAX: usize = 64;
 

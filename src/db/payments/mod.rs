@@ -7,3 +7,6 @@ pub mod ledger;
 pub mod refunds;
 pub mod settle;
 pub mod unallocated;
+
+/// The most rows that a list for the operator shows.
+const LIST_MAX: i64 = 200;

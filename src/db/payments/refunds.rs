@@ -7,12 +7,10 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::LIST_MAX;
 use crate::booking::money::Money;
 use crate::db::reservations::{self, Reservation};
 use crate::db::{DbError, read_currency};
-
-/// The most rows that a list shows.
-const LIST_MAX: i64 = 200;
 
 /// A refund as an operator sees it.
 #[derive(Debug, Clone)]

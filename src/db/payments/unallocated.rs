@@ -4,13 +4,11 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
+use super::LIST_MAX;
 use crate::booking::code::Code;
 use crate::booking::money::Money;
 use crate::db::payments::settle::{Payable, Settled, Texts};
 use crate::db::{DbError, read_currency, unknown};
-
-/// The most rows that a list shows.
-const LIST_MAX: i64 = 200;
 
 /// A payment that belongs to no reservation.
 #[derive(Debug, Clone)]
