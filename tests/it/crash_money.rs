@@ -17,7 +17,8 @@ use tempfile::TempDir;
 
 use crate::support::app::{CONFIG, form, session_id};
 use crate::support::binary::{Program, Served};
-use crate::support::daraja::{Fake, PORTAL_KEY, by_hand, moved, success};
+use crate::support::daraja::{Fake, by_hand, moved, success};
+use crate::support::double::PORTAL_KEY;
 use crate::support::lodging::{Lodge, Wish, stay};
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
@@ -204,11 +205,13 @@ payments:
 
     /// Where the answer to the question about this receipt is to be posted, once it is asked.
     async fn until_traced(&mut self, receipt: &str) -> String {
+        let end = std::time::Instant::now() + PATIENCE;
         loop {
             self.until("select true").await;
             if let Some(url) = self.fake.traced(receipt) {
                 return url;
             }
+            assert!(std::time::Instant::now() < end, "{}: {receipt}", self.crash);
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }

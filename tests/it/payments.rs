@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{TestApp, session_id};
-use crate::support::daraja::{Fake, PORTAL_KEY, by_hand, failure, success};
+use crate::support::daraja::{Fake, by_hand, failure, success};
+use crate::support::double::PORTAL_KEY;
 use crate::support::eventually;
 use crate::support::lodging::{GUEST, Lodge, Wish, stay, turn};
 

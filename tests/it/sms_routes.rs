@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpResponse, web};
 use deadpool_postgres::{Client, Pool};
 use reserveflow::chance::Chance;
 use reserveflow::db::outbox;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::support::outbox as written;
 use crate::support::postgres::{books, database};
-use crate::support::{background, eventually};
+use crate::support::{double, eventually};
 
 /// What a fake provider answers next.
 #[derive(Clone)]
@@ -49,36 +49,26 @@ impl Fake {
             Arc::new(Mutex::new(script.iter().cloned().collect()));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let state = (script.clone(), requests.clone());
-        let url = background(async move {
-            let server = HttpServer::new(move || {
-                let (script, requests) = state.clone();
-                App::new().default_service(web::to(move |http: HttpRequest, body: web::Bytes| {
-                    let body = String::from_utf8_lossy(&body).into_owned();
-                    let called = (http.method().to_string(), http.uri().to_string(), body);
-                    requests.lock().unwrap().push(called);
-                    let mut script = script.lock().unwrap();
-                    let said = if script.len() > 1 {
-                        script.pop_front()
-                    } else {
-                        script.front().cloned()
-                    };
-                    let answer = match said.unwrap() {
-                        Say::Answer(status, body) => {
-                            HttpResponse::build(status.try_into().unwrap()).body(body)
-                        }
-                        Say::HangUp => {
-                            HttpResponse::Ok().streaming(futures_util::stream::once(async {
-                                Err::<web::Bytes, _>(std::io::Error::other("gone"))
-                            }))
-                        }
-                    };
-                    async move { answer }
-                }))
-            });
-            let server = server.workers(1).bind("127.0.0.1:0").unwrap();
-            let url = format!("http://{}", server.addrs()[0]);
-            tokio::spawn(server.disable_signals().run());
-            url
+        let url = double::serve(move |http, body| {
+            let (script, requests) = &state;
+            let body = String::from_utf8_lossy(&body).into_owned();
+            let called = (http.method().to_string(), http.uri().to_string(), body);
+            requests.lock().unwrap().push(called);
+            let mut script = script.lock().unwrap();
+            let said = if script.len() > 1 {
+                script.pop_front()
+            } else {
+                script.front().cloned()
+            };
+            let answer = match said.unwrap() {
+                Say::Answer(status, body) => {
+                    HttpResponse::build(status.try_into().unwrap()).body(body)
+                }
+                Say::HangUp => HttpResponse::Ok().streaming(futures_util::stream::once(async {
+                    Err::<web::Bytes, _>(std::io::Error::other("gone"))
+                })),
+            };
+            async move { answer }
         });
         Fake {
             url,

@@ -4,14 +4,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::HttpResponse;
 use reserveflow::phone::Msisdn;
 use reserveflow::sms::{self, Account, Message, Sent};
 use serde_json::{Value, json};
 
 use super::program::{Counterpart, free_port, node};
-use crate::support::background;
 use crate::support::binary::{finish, reserveflow};
+use crate::support::double;
 
 /// Fields that the SDK writes and the service takes for granted.
 const DEFAULTS: &[&str] = &["bulkSMSMode", "enqueue"];
@@ -23,36 +23,32 @@ type Seen = (String, String, String, Vec<(String, String)>);
 fn stand_in() -> (String, Arc<Mutex<Vec<Seen>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let state = seen.clone();
-    let url = background(async move {
-        let server = HttpServer::new(move || {
-            let state = state.clone();
-            App::new().default_service(web::to(move |http: HttpRequest, body: web::Bytes| {
-                let header = |name: &str| {
-                    let value = http.headers().get(name);
-                    value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
-                };
-                let mut form: Vec<_> = form_urlencoded::parse(&body).into_owned().collect();
-                form.sort();
-                let content_type = header("content-type");
-                let (content_type, _) = content_type.split_once(';').unwrap_or((&content_type, ""));
-                let seen = (header("apikey"), header("accept"), content_type.to_owned(), form);
-                state.lock().unwrap().push(seen);
-                let answer = json!({ "SMSMessageData": {
-                    "Message": "Sent to 1/1 Total Cost: KES 0.8000 Message parts: 1",
-                    "Recipients": [{ "statusCode": 101, "number": "+254711000001", "status": "Success",
-                        "cost": "KES 0.8000", "messageId": "ATXid_1" }],
-                } });
-                // Its SDKs take no other status for success, and no other content type.
-                let answer = HttpResponse::Created()
-                    .insert_header(("Content-Type", "application/json"))
-                    .body(answer.to_string());
-                async move { answer }
-            }))
-        });
-        let server = server.workers(1).bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", server.addrs()[0]);
-        tokio::spawn(server.disable_signals().run());
-        url
+    let url = double::serve(move |http, body| {
+        let header = |name: &str| {
+            let value = http.headers().get(name);
+            value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+        };
+        let mut form: Vec<_> = form_urlencoded::parse(&body).into_owned().collect();
+        form.sort();
+        let content_type = header("content-type");
+        let (content_type, _) = content_type.split_once(';').unwrap_or((&content_type, ""));
+        let seen = (
+            header("apikey"),
+            header("accept"),
+            content_type.to_owned(),
+            form,
+        );
+        state.lock().unwrap().push(seen);
+        let answer = json!({ "SMSMessageData": {
+            "Message": "Sent to 1/1 Total Cost: KES 0.8000 Message parts: 1",
+            "Recipients": [{ "statusCode": 101, "number": "+254711000001", "status": "Success",
+                "cost": "KES 0.8000", "messageId": "ATXid_1" }],
+        } });
+        // Its SDKs take no other status for success, and no other content type.
+        let answer = HttpResponse::Created()
+            .insert_header(("Content-Type", "application/json"))
+            .body(answer.to_string());
+        async move { answer }
     });
     (url, seen)
 }

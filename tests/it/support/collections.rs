@@ -1,15 +1,14 @@
 //! An MTN `MoMo` and an Airtel Money in one server: each checks what it gets, and says of a prompt what the test wants.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rsa::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 
-use super::background;
+use super::double::{self, PORTAL_KEY};
 
 /// One prompt that was taken.
 #[derive(Clone)]
@@ -36,31 +35,13 @@ pub struct Collections {
     script: Arc<Mutex<Script>>,
 }
 
-/// Airtel's key, which requests are signed with.
-static PORTAL: LazyLock<String> = LazyLock::new(|| {
-    let portal = rsa::PrivateKey::new(&mut rand::rng(), 1024).unwrap();
-    let der = rsa::PublicKey::from(&portal).to_public_key_der().unwrap();
-    STANDARD.encode(der.as_bytes())
-});
-
 impl Collections {
     pub fn start() -> Collections {
         let script = Arc::new(Mutex::new(Script::default()));
         let state = script.clone();
-        let url = background(async move {
-            let server = HttpServer::new(move || {
-                let state = state.clone();
-                App::new().default_service(web::to(
-                    move |request: HttpRequest, body: web::Bytes| {
-                        let state = state.clone();
-                        async move { serve(&mut state.lock().unwrap(), &request, &body) }
-                    },
-                ))
-            });
-            let server = server.workers(1).bind("127.0.0.1:0").unwrap();
-            let url = format!("http://{}", server.addrs()[0]);
-            tokio::spawn(server.disable_signals().run());
-            url
+        let url = double::serve(move |request, body| {
+            let state = state.clone();
+            async move { serve(&mut state.lock().unwrap(), &request, &body) }
         });
         Collections { url, script }
     }
@@ -163,7 +144,7 @@ fn airtel(script: &mut Script, request: &HttpRequest, body: Value) -> HttpRespon
     assert_eq!(header(request, "x-country"), "KE");
     match request.path() {
         "/v1/rsa/encryption-keys" => {
-            HttpResponse::Ok().json(json!({"data": {"key": *PORTAL}, "status": done}))
+            HttpResponse::Ok().json(json!({"data": {"key": *PORTAL_KEY}, "status": done}))
         }
         "/merchant/v2/payments/" => {
             assert!(!header(request, "x-signature").is_empty());

@@ -1,15 +1,14 @@
 //! A Daraja that checks what it gets and does what providers do: late, twice, never, before its own answer.
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rsa::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{background, detach};
+use super::{detach, double};
 
 /// What the fake does next; by default it takes every prompt and every payer pays.
 #[derive(Default)]
@@ -39,13 +38,6 @@ pub struct Script {
     pub tells: Option<String>,
 }
 
-/// Seals passwords; nobody opens them here.
-pub static PORTAL_KEY: LazyLock<String> = LazyLock::new(|| {
-    let portal = rsa::PrivateKey::new(&mut rand::rng(), 1024).unwrap();
-    let der = rsa::PublicKey::from(&portal).to_public_key_der().unwrap();
-    STANDARD.encode(der.as_bytes())
-});
-
 pub struct Fake {
     pub url: String,
     script: Arc<Mutex<Script>>,
@@ -55,20 +47,9 @@ impl Fake {
     pub fn start() -> Fake {
         let script = Arc::new(Mutex::new(Script::default()));
         let state = script.clone();
-        let url = background(async move {
-            let server = HttpServer::new(move || {
-                let state = state.clone();
-                App::new().default_service(web::to(
-                    move |request: HttpRequest, body: web::Bytes| {
-                        let state = state.clone();
-                        async move { serve(&state, &request, &body).await }
-                    },
-                ))
-            });
-            let server = server.workers(1).bind("127.0.0.1:0").unwrap();
-            let url = format!("http://{}", server.addrs()[0]);
-            tokio::spawn(server.disable_signals().run());
-            url
+        let url = double::serve(move |request, body| {
+            let state = state.clone();
+            async move { serve(&state, &request, &body).await }
         });
         Fake { url, script }
     }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod binary;
 pub mod collections;
 pub mod daraja;
+pub mod double;
 pub mod lodging;
 pub mod menus;
 pub mod outbox;
