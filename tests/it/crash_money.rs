@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::app::{CONFIG, form, session_id};
-use crate::support::binary::{Program, Served};
+use crate::support::binary::{Program, Served, says_later};
 use crate::support::daraja::{Fake, by_hand, moved, success};
 use crate::support::double::PORTAL_KEY;
 use crate::support::lodging::{Lodge, Wish, stay};
@@ -298,8 +298,7 @@ async fn call(service: &Served, session: &str, msisdn: &str, text: &str) -> Opti
         return Some(None);
     };
     let screen = response.text().await.ok()?;
-    // The dead process holds the turn until its lease ends.
-    (!screen.contains("If it is booked")).then_some(Some(screen))
+    (!says_later(&screen)).then_some(Some(screen))
 }
 
 async fn serve(folder: &Path, config: &str, crash: Option<&str>) -> Served {

@@ -8,7 +8,7 @@ use reserveflow::db::pool::{PoolSettings, pool};
 use tempfile::TempDir;
 
 use crate::support::app::{CONFIG, form, session_id};
-use crate::support::binary::{Program, Served};
+use crate::support::binary::{Program, Served, says_later};
 use crate::support::eventually;
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
@@ -99,8 +99,7 @@ async fn call(service: &Served, session: &str, msisdn: &str, text: &str) -> Opti
         return Some(None);
     };
     let screen = response.text().await.ok()?;
-    // The dead process holds the turn until its lease ends; who asks before that is told the truth.
-    (!screen.contains("If it is booked")).then_some(Some(screen))
+    (!says_later(&screen)).then_some(Some(screen))
 }
 
 async fn serve(folder: &TempDir, database: &str, crash: Option<&str>) -> Served {

@@ -524,9 +524,9 @@ async fn a_rolling_restart_loses_no_answer() {
         format!("http://127.0.0.1:{}", ports[4]),
         String::new(),
     );
-    // Shorter than HAProxy waits: else it may close a connection just as it is used again.
+    // Shorter than HAProxy waits, 5 s for a first request: else it may close a connection just as it is used.
     let http = reqwest::Client::builder()
-        .pool_idle_timeout(Duration::from_secs(5))
+        .pool_idle_timeout(Duration::from_secs(2))
         .build()
         .unwrap();
     let url = format!("{}/ussd/africastalking/demo", front.public);

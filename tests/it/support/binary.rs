@@ -146,6 +146,17 @@ pub struct Served {
     http: reqwest::Client,
 }
 
+/// Whether a screen asks its caller to come again: a dead process holds a turn until its lease ends, and a machine may be
+/// busy with other tests.
+pub fn says_later(screen: &str) -> bool {
+    const WORDS: [&str; 3] = [
+        "If it is booked",
+        "Many people are calling",
+        "We can't serve",
+    ];
+    WORDS.iter().any(|words| screen.contains(words))
+}
+
 /// Time for any answer of a service that is in trouble.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
