@@ -69,6 +69,39 @@ pub async fn list_due_payments(
         .collect()
 }
 
+/// Holds that ran out within the last hour, unpaid and with no payment under way, whose guests were told of the hold and
+/// not yet of its end; at most `limit`.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list_ended_holds(
+    client: &impl GenericClient,
+    at: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Reservation>, DbError> {
+    let statement = client
+        .prepare_cached(
+            "select v.* from reservation r
+             join reservation_shown v on v.reservation_id = r.reservation_id
+             where r.status = 'expired' and r.paid = 0
+               and r.hold_expires_at > $1::timestamptz - interval '1 hour' and r.hold_expires_at <= $1
+               and not exists (select from payment_attempt a where a.reservation_id = r.reservation_id
+                               and a.status in ('due', 'prompting', 'pending'))
+               and exists (select from outbox o where o.reservation_id = r.reservation_id
+                           and o.kind in ('held', 'room_for_you'))
+               and not exists (select from outbox o where o.reservation_id = r.reservation_id
+                               and o.kind = 'hold_expired')
+             limit $2",
+        )
+        .await?;
+    client
+        .query(&statement, &[&at, &limit])
+        .await?
+        .iter()
+        .map(reservations::from_row)
+        .collect()
+}
+
 /// Stays to come whose guests could not be sent the confirmation and whose hosts have not been told so; at most `limit`.
 /// Source: fault S4 of the field requirements.
 ///

@@ -1,5 +1,5 @@
-//! Reminds guests the day before they come and before a hold runs out, and tells hosts at five who comes next, and at
-//! once whom no SMS reaches.
+//! Reminds guests the day before they come and before a hold runs out, tells them when it has, and tells hosts at five who
+//! comes next, and at once whom no SMS reaches.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -52,6 +52,11 @@ pub async fn remind(app: &App) -> Result<(), DbError> {
     }
     for hold in reminders::list_due_payments(&client, now, BATCH_MAX).await? {
         for draft in notices::remind_pay(app, &hold) {
+            reminders::insert_reminder(&client, &hold, &draft).await?;
+        }
+    }
+    for hold in reminders::list_ended_holds(&client, now, BATCH_MAX).await? {
+        for draft in notices::hold_expired(app, &hold) {
             reminders::insert_reminder(&client, &hold, &draft).await?;
         }
     }

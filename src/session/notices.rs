@@ -202,6 +202,11 @@ pub fn remind_pay(app: &App, reservation: &Reservation) -> Vec<Draft> {
     drafts
 }
 
+/// The hold ran out unpaid.
+pub fn hold_expired(app: &App, reservation: &Reservation) -> Vec<Draft> {
+    remind(app, reservation, "hold_expired", Message::HoldExpired)
+}
+
 fn remind(app: &App, of: &Reservation, kind: &'static str, message: Message) -> Vec<Draft> {
     let menus = app.menus.current();
     to_guest(app, of, menus.menu.language(&of.language), kind, message)

@@ -3,9 +3,11 @@
 use chrono::Days;
 use reserveflow::booking::stay::Stay;
 use reserveflow::db::reserve::Reserved;
+use reserveflow::jobs::holds::expire_all;
 use reserveflow::jobs::reminders::remind;
 
 use crate::support::app::{TestApp, at, today};
+use crate::support::eventually;
 use crate::support::lodging::{Lodge, Wish, stay};
 use crate::support::stores::stores;
 
@@ -75,7 +77,7 @@ async fn guests_are_reminded_the_day_before_by_daylight_and_hosts_told_at_five_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_holds_a_room_is_reminded_to_pay_once_when_half_the_time_is_over() {
+async fn who_holds_a_room_is_told_once_that_half_the_time_is_over_and_once_that_it_has_ended() {
     let app = TestApp::start_at(
         reserveflow::app::Clock::System,
         "payments: { sandbox: true }\n",
@@ -100,6 +102,24 @@ async fn who_holds_a_room_is_reminded_to_pay_once_when_half_the_time_is_over() {
         remind(&app.app).await.unwrap();
     }
     assert_eq!(app.count(reminded).await, 1);
+
+    let sql = "insert into outbox (reservation_id, kind, msisdn, text, expires_at)
+               select reservation_id, 'held', msisdn, 'x', now() from reservation on conflict do nothing;
+               update reservation set hold_expires_at = now() - interval '1 second'";
+    client.batch_execute(sql).await.unwrap();
+    let told = "select count(*) from outbox where kind = 'hold_expired'";
+    remind(&app.app).await.unwrap();
+    assert_eq!(app.count(told).await, 0, "it can still be paid");
+    eventually("the end of the hold", async || {
+        expire_all(&app.app.books).await.unwrap();
+        let expired = "select count(*) from reservation where status = 'expired'";
+        (app.count(expired).await == 1).then_some(())
+    })
+    .await;
+    for _ in 0..3 {
+        remind(&app.app).await.unwrap();
+    }
+    assert_eq!(app.count(told).await, 1);
     app.stop().await;
 }
 
