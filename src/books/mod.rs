@@ -24,7 +24,8 @@ use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::guests::{Caller, Guest, Remembered};
 use crate::db::life::Moved;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
-use crate::db::payments::attempts::{Ask, Asked, News, Ways};
+use crate::db::payments::attempts::{Ask, Asked, News};
+use crate::db::payments::ways::Ways;
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
@@ -105,11 +106,13 @@ questions! {
     find_by_dialogue(door: &str, session: &str) -> Option<(Reservation, i32)>;
     /// [`crate::db::payments::attempts::find_news`]
     find_payment_news(msisdn: &Msisdn, age_max: Duration, waiting_max: Duration) -> Option<News>;
-    /// [`crate::db::payments::attempts::find_ways`]
+    /// [`crate::db::payments::ways::find_ways`]
     find_ways(reservation: &Reservation) -> Option<Ways>;
     /// [`crate::db::payments::attempts::ask`]
     ask_payment(ask: &Ask<'_>) -> Asked;
-    /// [`crate::db::payments::attempts::pay_at_lodge`]
+    /// [`crate::db::payments::ways::hold_by_hand`]
+    hold_by_hand(id: Uuid) -> Option<Reservation>;
+    /// [`crate::db::payments::ways::pay_at_lodge`]
     pay_at_lodge(id: Uuid, cause: &Cause<'_>, turn: &Turn, drafts: &[Draft]) -> Moved;
     /// [`crate::db::reservations::cancel`]
     cancel(cancel: &Cancel<'_>) -> Cancelled;

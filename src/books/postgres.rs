@@ -19,7 +19,7 @@ use crate::db::guests::{Caller, Guest, Remembered};
 use crate::db::lane::{LaneSettings, Lanes};
 use crate::db::life::Moved;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
-use crate::db::payments::attempts;
+use crate::db::payments::{attempts, ways};
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Isolation, Reserved};
@@ -171,9 +171,9 @@ impl PostgresBooks {
     pub(super) async fn find_ways(
         &self,
         reservation: &Reservation,
-    ) -> Result<Option<attempts::Ways>, DbError> {
+    ) -> Result<Option<ways::Ways>, DbError> {
         let minor_per_unit = reservation.total.currency.minor_per_unit();
-        attempts::find_ways(&self.patient().await?, reservation.id, minor_per_unit).await
+        ways::find_ways(&self.patient().await?, reservation.id, minor_per_unit).await
     }
 
     pub(super) async fn ask_payment(
@@ -183,6 +183,10 @@ impl PostgresBooks {
         attempts::ask(&self.patient().await?, ask).await
     }
 
+    pub(super) async fn hold_by_hand(&self, id: Uuid) -> Result<Option<Reservation>, DbError> {
+        ways::hold_by_hand(&self.patient().await?, id).await
+    }
+
     pub(super) async fn pay_at_lodge(
         &self,
         id: Uuid,
@@ -190,7 +194,7 @@ impl PostgresBooks {
         turn: &Turn,
         drafts: &[Draft],
     ) -> Result<Moved, DbError> {
-        attempts::pay_at_lodge(&self.patient().await?, id, cause, turn, drafts).await
+        ways::pay_at_lodge(&self.patient().await?, id, cause, turn, drafts).await
     }
 
     pub(super) async fn find_by_dialogue(

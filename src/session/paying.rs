@@ -7,7 +7,8 @@ use crate::booking::reservation::Status;
 use crate::crash_point;
 use crate::db::DbError;
 use crate::db::life::Moved;
-use crate::db::payments::attempts::{Ask, Asked, Part, Ways};
+use crate::db::payments::attempts::{Ask, Asked, Part};
+use crate::db::payments::ways::Ways;
 use crate::db::reservations::Reservation;
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
@@ -46,7 +47,7 @@ impl Work<'_> {
             && let Some(provider) = config.provider(self.msisdn, currency)
         {
             if self.app.payments.is_away(provider) {
-                return Ok(self.without(&reservation, &ways));
+                return self.without(&reservation, &ways).await;
             }
             list.push(self.way(ALL, Message::WayAll, ways.left));
             if let Some(deposit) = ways.deposit {
@@ -58,21 +59,21 @@ impl Work<'_> {
         }
         let bound = self.shown(&reservation);
         if list.is_empty() {
-            return Ok(match config.paybill(currency) {
-                Some(_) => self.payment("by_hand", &reservation, ways.left),
-                None => done("unavailable"),
-            });
+            return match config.paybill(currency) {
+                Some(_) => self.by_hand(&reservation, ways.left).await,
+                None => Ok(done("unavailable")),
+            };
         }
         Ok(listed("ways", list).bind("booking", bound))
     }
 
-    /// The ways that need no prompt, while whoever sends prompts is away; what is held stays held as long as it was.
-    fn without(&self, reservation: &Reservation, ways: &Ways) -> Done {
+    /// The ways that need no prompt, while whoever sends prompts is away.
+    async fn without(&self, reservation: &Reservation, ways: &Ways) -> Result<Done, DbError> {
         let by_hand = self.app.config.payments.paybill(reservation.total.currency);
         if !matches!(reservation.status, Status::Held | Status::Paying) {
             return match by_hand {
-                Some(_) => self.payment("by_hand", reservation, ways.left),
-                None => done("unavailable"),
+                Some(_) => self.by_hand(reservation, ways.left).await,
+                None => Ok(done("unavailable")),
             };
         }
         let mut list = Vec::new();
@@ -83,9 +84,9 @@ impl Work<'_> {
             list.push(self.way(BY_HAND, Message::WayByHand, ways.left));
         }
         list.push(self.way(LATER, Message::WayLater, ways.left));
-        done("away")
+        Ok(done("away")
             .bind("ways", Value::list(list.into_iter()))
-            .bind("booking", self.shown(reservation))
+            .bind("booking", self.shown(reservation)))
     }
 
     fn way(&self, kind: &str, message: Message, amount: Money) -> Value {
@@ -107,7 +108,7 @@ impl Work<'_> {
             Some(DEPOSIT) => Part::Deposit,
             Some(AT_LODGE) => return self.pay_at_lodge(&reservation).await,
             Some(BY_HAND) if by_hand => {
-                return Ok(self.payment("by_hand", &reservation, reservation.left()));
+                return self.by_hand(&reservation, reservation.left()).await;
             }
             Some(LATER) => {
                 return Ok(done("later").bind("booking", self.shown(&reservation)));
@@ -121,7 +122,7 @@ impl Work<'_> {
             && let Some(ways) = self.app.books.find_ways(&reservation).await?
             && !ways.open
         {
-            return Ok(self.without(&reservation, &ways));
+            return self.without(&reservation, &ways).await;
         }
         let asked = self
             .app
@@ -144,7 +145,7 @@ impl Work<'_> {
             Asked::Asked(amount, now) => self.payment("prompted", &now, amount),
             Asked::Open(_) => done("open"),
             Asked::Settled(_) => done("none"),
-            Asked::TooOften(now) if by_hand => self.payment("by_hand", &now, now.total),
+            Asked::TooOften(now) if by_hand => self.by_hand(&now, now.left()).await?,
             Asked::TooOften(_) => done("too_often"),
             Asked::Over(_) | Asked::NotFound => done("over"),
         })
@@ -163,6 +164,13 @@ impl Work<'_> {
             Moved::Done => done("confirmed").bind("booking", self.shown(reservation)),
             Moved::Refused | Moved::Taken | Moved::NotFound => done("over"),
         })
+    }
+
+    /// The pay bill to type, and the time that the lodge gives for that.
+    async fn by_hand(&self, reservation: &Reservation, amount: Money) -> Result<Done, DbError> {
+        let longer = self.app.books.hold_by_hand(reservation.id).await?;
+        let reservation = longer.as_ref().unwrap_or(reservation);
+        Ok(self.payment("by_hand", reservation, amount))
     }
 
     fn payment(&self, outcome: &'static str, reservation: &Reservation, amount: Money) -> Done {

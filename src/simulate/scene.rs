@@ -95,6 +95,7 @@ fn lodge(number: u128, today: NaiveDate, chance: &Chance) -> Lodge {
         unpaid_percent: 100,
         deposit_percent: if number == 3 { 20 } else { 0 },
         pay_at_lodge_too: number == 1,
+        by_hand_minutes: if number == 1 { 120 } else { 0 },
         nights,
     }
 }

@@ -784,6 +784,7 @@ async fn model(pool: &Pool) -> Ledger {
             unpaid_percent: row.get::<_, i16>("unpaid_percent").into(),
             deposit_percent: row.get::<_, i16>("deposit_percent").into(),
             pay_at_lodge_too: row.get("pay_at_lodge_too"),
+            by_hand_minutes: row.get::<_, i32>("by_hand_minutes").into(),
             nights: BTreeMap::new(),
         };
         ledger.lodges.insert(lodge.id, lodge);

@@ -335,8 +335,8 @@ async fn what_a_host_says_beyond_units_and_price_is_imported_and_kept() {
     let header = lines.next().unwrap();
     let first = lines.next().unwrap();
     let properties = format!(
-        "{header},min_stay,max_stay,advance_hours_min,advance_days_max,unpaid_percent,fees,no_show_hours\n\
-         {first},2,14,24,90,50,City tax 2%|Cleaning 500/stay,6\n"
+        "{header},min_stay,max_stay,advance_hours_min,advance_days_max,unpaid_percent,fees,no_show_hours,by_hand_minutes\n\
+         {first},2,14,24,90,50,City tax 2%|Cleaning 500/stay,6,120\n"
     );
     let date = |days: u64| today() + Days::new(days);
     let nights = format!(
@@ -354,12 +354,12 @@ async fn what_a_host_says_beyond_units_and_price_is_imported_and_kept() {
     let terms = client
         .query_one(
             "select concat_ws(' ', min_stay, max_stay, advance_hours_min, advance_days_max, unpaid_percent,
-                 jsonb_array_length(fees), no_show_hours) from property where short_id = 'prop_nax1'",
+                 jsonb_array_length(fees), no_show_hours, by_hand_minutes) from property where short_id = 'prop_nax1'",
             &[],
         )
         .await
         .unwrap();
-    assert_eq!(terms.get::<_, &str>(0), "2 14 24 90 50 2 6");
+    assert_eq!(terms.get::<_, &str>(0), "2 14 24 90 50 2 6 120");
     let rows = async || {
         let rows = client
             .query(

@@ -1,11 +1,16 @@
 //! A payment provider out of order: guests are told so before they wait for a prompt, in each language, with what they can do
 //! instead, and the room is held as long as it was.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Method;
+use reserveflow::api::keys::{Key, hash};
 use reserveflow::booking::reservation::Status;
+use reserveflow::db::api_keys::insert_key;
 use reserveflow::db::reservations::Reservation;
-use serde_json::Value;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
+use crate::api::{request, whole};
 use crate::payments::Till;
 use crate::support::app::session_id;
 use crate::support::daraja::Fake;
@@ -67,7 +72,7 @@ async fn degraded(till: &Till) -> Value {
 async fn open() -> (Till, Fake) {
     let (till, fake) = Till::open().await;
     let client = till.app.pool.get().await.unwrap();
-    let terms = "update property set pay_at_lodge_too = true, units = 12 where property_id = $1";
+    let terms = "update property set pay_at_lodge_too = true, by_hand_minutes = 120, units = 12 where property_id = $1";
     client.execute(terms, &[&till.property]).await.unwrap();
     let rooms = "update property_availability set available_units = 12 where property_id = $1";
     client.execute(rooms, &[&till.property]).await.unwrap();
@@ -82,7 +87,7 @@ async fn go_away(till: &Till, fake: &Fake) -> Reservation {
     till.ask(&unlucky).await;
     eventually("that it is noticed", async || {
         till.pass(&unlucky, "status = 'due'").await;
-        (degraded(till).await == serde_json::json!(["daraja"])).then_some(())
+        (degraded(till).await == json!(["daraja"])).then_some(())
     })
     .await;
     unlucky
@@ -155,16 +160,24 @@ async fn while_nobody_can_be_prompted_each_guest_reads_what_can_be_done_instead(
 
     // At the pay bill, and on arrival.
     let by_hand = &guests[0];
-    let screen = till
-        .app
-        .dialogue(&session_id(), by_hand.msisdn.as_str(), &["3", "1", "2"])
-        .await;
     let account = by_hand.code.digits();
-    let told = format!("Pay KES 9,000 to Paybill 174379, Acc {account}");
-    assert!(
-        screen.starts_with("END ") && screen.contains(&told),
-        "{screen}"
-    );
+    let told = format!("Pay KES 9,000 to Paybill 174379, Acc {account}. Room held 120 min");
+    let short = hold_end(&till, by_hand).await;
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let screen = till
+            .app
+            .dialogue(&session_id(), by_hand.msisdn.as_str(), &["3", "1", "2"])
+            .await;
+        assert!(screen.starts_with("END "), "{screen}");
+        assert!(
+            screen.contains(&told) || screen.contains(&told.replace("120", "119")),
+            "{screen}"
+        );
+        ends.push(hold_end(&till, by_hand).await);
+    }
+    assert_eq!(ends[0] - short, TimeDelta::minutes(110));
+    assert_eq!(ends[0], ends[1], "asking again gains nothing");
     let arrives = &guests[5];
     till.app
         .dialogue(&session_id(), arrives.msisdn.as_str(), &["3", "1", "1"])
@@ -174,7 +187,7 @@ async fn while_nobody_can_be_prompted_each_guest_reads_what_can_be_done_instead(
     till.post(&till.url("confirmation"), &money).await;
     fake.says(|script| script.is_down = false);
     eventually("its return", async || {
-        (degraded(&till).await == serde_json::json!([])).then_some(())
+        (degraded(&till).await == json!([])).then_some(())
     })
     .await;
     let client = till.app.pool.get().await.unwrap();
@@ -220,7 +233,7 @@ async fn who_chose_a_prompt_as_it_went_away_is_told_and_probes_find_it_back() {
         script.is_down = false;
     });
     eventually("its return", async || {
-        (degraded(&till).await == serde_json::json!([])).then_some(())
+        (degraded(&till).await == json!([])).then_some(())
     })
     .await;
     fake.says(|script| assert!(script.asked >= 3, "some good answers in a row"));
@@ -233,5 +246,35 @@ async fn who_chose_a_prompt_as_it_went_away_is_told_and_probes_find_it_back() {
     till.until_attempt(&held, "pending").await;
     till.pass(&held, "status = 'pending'").await;
     till.until(&held, Status::Confirmed).await;
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_is_told_too_and_given_the_pay_bill_instead_of_a_wait() {
+    let (till, fake) = open().await;
+    let client = till.app.pool.get().await.unwrap();
+    insert_key(&client, &Key::demo(), &hash("demo"), None)
+        .await
+        .unwrap();
+    drop(client);
+    let held = till.hold(1).await;
+    go_away(&till, &fake).await;
+    let pay = json!({
+        "id": Uuid::new_v4(), "type": "PAY", "at": Utc::now(),
+        "reservation": {"code": held.code.digits(), "msisdn": held.msisdn.as_str()},
+    });
+    let sent = request(&till.app, Method::POST, "/operations").json(&json!({"operations": [pay]}));
+    let (data, _) = whole(sent.send().await.unwrap()).await;
+    let answer = &data["operations"][0];
+    let problem = &answer["problem"];
+    assert_eq!(answer["status"], 409, "{answer}");
+    assert_eq!(problem["type"], "urn:reserveflow:problem:provider_away");
+    assert_eq!(problem["paybill"], "174379");
+    assert_eq!(problem["account"], held.code.digits());
+    assert_eq!(problem["ways_to_pay"]["at_lodge"], true);
+    let until = hold_end(&till, &held).await;
+    let told = problem["reservation"]["hold_expires_at"].as_str().unwrap();
+    assert_eq!(told.parse::<DateTime<Utc>>().unwrap(), until);
+    assert_eq!(fake.pushes(), 0);
     till.close().await;
 }

@@ -63,6 +63,21 @@ async fn asking_to_pay_makes_a_hold_longer_once_however_often_it_is_asked() {
     assert!(by_hand.contains("to Paybill 174379"), "{by_hand}");
     assert_eq!(hold_end(&till, &held).await, first);
     assert_eq!(fake.pushes(), 3);
+    // Where the lodge gives time for that it is longer, counted from the booking.
+    let client = till.app.pool.get().await.unwrap();
+    let terms =
+        "update property set by_hand_minutes = 60, pay_at_lodge_too = true where property_id = $1";
+    client.execute(terms, &[&till.property]).await.unwrap();
+    let hour =
+        "select created_at + interval '60 minutes' from reservation where reservation_id = $1";
+    let hour: DateTime<Utc> = client.query_one(hour, &[&held.id]).await.unwrap().get(0);
+    drop(client);
+    for _ in 0..2 {
+        till.app
+            .dialogue(&session_id(), caller, &["3", "1", "1"])
+            .await;
+        assert_eq!(hold_end(&till, &held).await, hour);
+    }
     // When it is over it is over.
     let client = till.app.pool.get().await.unwrap();
     let over = "update reservation set hold_expires_at = now() - interval '1 second'";
@@ -71,6 +86,37 @@ async fn asking_to_pay_makes_a_hold_longer_once_however_often_it_is_asked() {
     client.execute(old, &[]).await.unwrap();
     drop(client);
     till.until(&held, Status::Expired).await;
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_could_not_pay_by_phone_can_still_pay_on_arrival_where_the_lodge_takes_that() {
+    let (till, fake) = Till::open().await;
+    fake.says(|script| script.queries = vec![json!("2001")]);
+    let client = till.app.pool.get().await.unwrap();
+    let terms = "update property set pay_at_lodge_too = true where property_id = $1";
+    client.execute(terms, &[&till.property]).await.unwrap();
+    drop(client);
+    let held = till.hold(1).await;
+    let caller = held.msisdn.as_str();
+    let dial = async |answers: &[&str]| till.app.dialogue(&session_id(), caller, answers).await;
+    dial(&["3", "1", "1"]).await;
+    // While the phone asks it may be paid by that.
+    let open = dial(&["3", "1"]).await;
+    assert!(open.contains("We are checking your payment"), "{open}");
+    till.pass(&held, "status = 'due'").await;
+    till.until_attempt(&held, "pending").await;
+    till.pass(&held, "status = 'pending'").await;
+    till.until_attempt(&held, "failed").await;
+    assert_eq!(till.status(&held).await, Status::Paying);
+    let ways = dial(&["3", "1"]).await;
+    assert!(ways.contains("\n2 Pay at lodge KES 9,000"), "{ways}");
+    let booked = dial(&["3", "1", "2"]).await;
+    assert!(
+        booked.starts_with(&format!("END BOOKED {}.", held.code)),
+        "{booked}"
+    );
+    assert_eq!(till.status(&held).await, Status::Confirmed);
     till.close().await;
 }
 

@@ -77,6 +77,9 @@ pub struct Record {
     /// Whether one that wants money first takes it on arrival too.
     #[serde(default)]
     pub pay_at_lodge_too: Option<bool>,
+    /// So many minutes from the booking on who pays by hand has time for it; 0: no longer than `hold_minutes`.
+    #[serde(default)]
+    pub by_hand_minutes: Option<i32>,
     /// So many hours past check-in time a guest who has not come is a no-show; 0: the host alone says so.
     #[serde(default)]
     pub no_show_hours: Option<i32>,
@@ -117,6 +120,7 @@ impl Record {
             ("open", yes_or_no(self.open)),
             ("deposit_percent", number(self.deposit_percent)),
             ("pay_at_lodge_too", yes_or_no(self.pay_at_lodge_too)),
+            ("by_hand_minutes", number(self.by_hand_minutes)),
             ("no_show_hours", number(self.no_show_hours)),
         ];
         sheet([cells])
@@ -163,6 +167,7 @@ impl Record {
             open: yes("open"),
             deposit_percent: Some(number("deposit_percent")?),
             pay_at_lodge_too: yes("pay_at_lodge_too"),
+            by_hand_minutes: Some(number("by_hand_minutes")?),
             no_show_hours: Some(number("no_show_hours")?),
         })
     }

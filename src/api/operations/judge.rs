@@ -207,8 +207,15 @@ impl<'a> Judge<'a> {
         let config = &self.app.config.payments;
         let Some(provider) = config.provider(msisdn, currency) else {
             let problem = Problem::conflict("no_prompt", "this phone cannot be asked for money");
-            return Err(Undone::Final(self.by_hand(problem, &reservation)));
+            return self.by_hand(problem, &reservation).await;
         };
+        let ways = self.app.books.find_ways(&reservation);
+        if self.app.payments.is_away(provider)
+            && self.ask(ways).await?.is_some_and(|ways| !ways.open)
+        {
+            let problem = Problem::conflict("provider_away", "no phone can be asked for money now");
+            return self.by_hand(problem, &reservation).await;
+        }
         let ask = Ask {
             reservation_id: reservation.id,
             part: match wish.part {
@@ -239,8 +246,7 @@ impl<'a> Judge<'a> {
             }
             Asked::TooOften(now) => {
                 let problem = Problem::conflict("too_often", "the phone was asked too often");
-                let problem = self.by_hand(problem, &now);
-                Err(self.told(problem, &now).await?)
+                self.by_hand(problem, &now).await
             }
             Asked::Over(now) => self.over("over", "it is not held any more", &now).await,
             Asked::NotFound => Err(Undone::Final(Problem::not_found())),
@@ -488,15 +494,21 @@ impl<'a> Judge<'a> {
         }))
     }
 
-    /// With the pay bill and what to type as the account, where there is one.
-    fn by_hand(&self, problem: Problem, reservation: &Reservation) -> Problem {
+    /// 409 with the reservation as it is and, where there is a pay bill, its number, what to type as the account, and the
+    /// time that the lodge gives for that.
+    async fn by_hand(&self, problem: Problem, reservation: &Reservation) -> Result<Done, Undone> {
         let currency = reservation.total.currency;
-        match self.app.config.payments.paybill(currency) {
-            Some(paybill) => problem
-                .with("paybill", paybill)
-                .with("account", reservation.code.digits()),
-            None => problem,
-        }
+        let Some(paybill) = self.app.config.payments.paybill(currency) else {
+            return Err(self.told(problem, reservation).await?);
+        };
+        let longer = self
+            .ask(self.app.books.hold_by_hand(reservation.id))
+            .await?;
+        let problem = problem
+            .with("paybill", paybill)
+            .with("account", reservation.code.digits());
+        let reservation = longer.as_ref().unwrap_or(reservation);
+        Err(self.told(problem, reservation).await?)
     }
 
     /// 409 with the nights as they are, and what is free instead.

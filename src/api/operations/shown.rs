@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::booking::money::Money;
 use crate::booking::offer::Offer;
 use crate::booking::stay::Stay;
-use crate::db::payments::attempts::Ways;
+use crate::db::payments::ways::Ways;
 use crate::db::reservations::Reservation;
 
 /// One unit of a property that is free for all nights of a stay.

@@ -60,6 +60,7 @@ pub struct Lodge {
     pub unpaid_percent: i32,
     pub deposit_percent: i64,
     pub pay_at_lodge_too: bool,
+    pub by_hand_minutes: i64,
     /// A night that is not here is not for sale.
     pub nights: BTreeMap<NaiveDate, Night>,
 }

@@ -31,7 +31,8 @@ use crate::db::effect::{Cause, Draft, Turn};
 use crate::db::guests::{Caller, Guest, Remembered};
 use crate::db::life::Moved;
 use crate::db::outbox::{Claimed, Due, Outcome, Via};
-use crate::db::payments::attempts::{Ask, Asked, News, Ways};
+use crate::db::payments::attempts::{Ask, Asked, News};
+use crate::db::payments::ways::Ways;
 use crate::db::places::PlaceRow;
 use crate::db::reservations::{Cancel, Cancelled, Reservation};
 use crate::db::reserve::{Booking, Reserved};
@@ -273,6 +274,10 @@ impl MemoryBooks {
 
     pub(super) async fn ask_payment(&self, ask: &Ask<'_>) -> Result<Asked, DbError> {
         self.ask(|ledger, now| ledger.ask_payment(ask, now)).await
+    }
+
+    pub(super) async fn hold_by_hand(&self, id: Uuid) -> Result<Option<Reservation>, DbError> {
+        self.ask(|ledger, now| ledger.hold_by_hand(id, now)).await
     }
 
     pub(super) async fn pay_at_lodge(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::stays::By;
@@ -13,9 +13,11 @@ use crate::booking::reservation::Status;
 use crate::db::effect::{Draft, Turn};
 use crate::db::life::Moved;
 use crate::db::payments::attempts::{
-    ATTEMPTS_MAX, Ask, Asked, HOLD_WHILE_PAYING, News, Part, Stand, Ways,
+    ATTEMPTS_MAX, Ask, Asked, HOLD_WHILE_PAYING, News, Part, Stand,
 };
 use crate::db::payments::settle::Settled;
+use crate::db::payments::ways::Ways;
+use crate::db::reservations::Reservation;
 use crate::phone::Msisdn;
 
 /// A hold is not ended under a prompt that is younger.
@@ -113,7 +115,7 @@ impl Ledger {
             left: money(kept.total() - kept.paid()),
             deposit: (is_held && lodge.deposit_percent > 0 && kept.paid() < deposit)
                 .then(|| money(deposit - kept.paid())),
-            at_lodge: lodge.pay_at_lodge_too && status == Status::Held,
+            at_lodge: self.can_pay_at_lodge(at),
             open: self.has_open_attempt(id, None),
             over: kept.shown.hold_expires_at.is_some_and(|end| end <= now),
         })
@@ -181,6 +183,30 @@ impl Ledger {
         Asked::Asked(amount, Box::new(self.shown(at)))
     }
 
+    fn can_pay_at_lodge(&self, at: usize) -> bool {
+        let kept = &self.stays[at];
+        let lodge = &self.lodges[&kept.shown.property_id];
+        matches!(kept.shown.status, Status::Held | Status::Paying)
+            && kept.paid() == 0
+            && (lodge.pay_at_lodge_too || kept.shown.pay == Pay::AtLodge)
+            && !self.has_open_attempt(kept.shown.id, None)
+    }
+
+    pub(super) fn hold_by_hand(&mut self, id: Uuid, now: DateTime<Utc>) -> Option<Reservation> {
+        let at = self.place(id)?;
+        let kept = &mut self.stays[at];
+        let minutes = self.lodges[&kept.shown.property_id].by_hand_minutes;
+        let until = kept.created_at + TimeDelta::minutes(minutes);
+        let is_held = matches!(kept.shown.status, Status::Held | Status::Paying);
+        if let Some(end) = &mut kept.shown.hold_expires_at
+            && is_held
+            && *end > now
+        {
+            *end = until.max(*end);
+        }
+        Some(self.shown(at))
+    }
+
     pub(super) fn pay_at_lodge(
         &mut self,
         id: Uuid,
@@ -195,11 +221,8 @@ impl Ledger {
         if self.has_event(&key) {
             return Moved::Done;
         }
-        let shown = &self.stays[at].shown;
-        let is_allowed = self.lodges[&shown.property_id].pay_at_lodge_too
-            && shown.status == Status::Held
-            && shown.hold_expires_at.is_some_and(|end| end > now);
-        if !is_allowed {
+        let hold_expires_at = self.stays[at].shown.hold_expires_at;
+        if !self.can_pay_at_lodge(at) || hold_expires_at.is_none_or(|end| end <= now) {
             return Moved::Refused;
         }
         self.stays[at].shown.pay = Pay::AtLodge;

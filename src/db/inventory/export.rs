@@ -61,8 +61,8 @@ fn property_cell(row: &Row, column: &str, currency: Currency) -> Result<String, 
         "min_stay" | "max_stay" | "unpaid_percent" | "deposit_percent" => {
             row.try_get::<_, i16>(column)?.to_string()
         }
-        "units" | "guests_max" | "hold_minutes" | "cancel_hours" | "advance_hours_min"
-        | "advance_days_max" => row.try_get::<_, i32>(column)?.to_string(),
+        "units" | "guests_max" | "hold_minutes" | "by_hand_minutes" | "cancel_hours"
+        | "advance_hours_min" | "advance_days_max" => row.try_get::<_, i32>(column)?.to_string(),
         "no_show_hours" => {
             let hours: Option<i32> = row.try_get(column)?;
             hours.unwrap_or_default().to_string()

@@ -40,7 +40,7 @@ pub struct Files<'a> {
     pub places: Option<&'a str>,
     /// `property_id,host_name,host_phone,name,kind,town,area,landmark,units,guests_max,price_per_night,currency,`
     /// `hold_minutes,phone,check_in_time,cancel_hours,pay`, and where wanted `min_stay,max_stay,advance_hours_min,`
-    /// `advance_days_max,unpaid_percent,fees,open,deposit_percent,pay_at_lodge_too,no_show_hours`.
+    /// `advance_days_max,unpaid_percent,fees,open,deposit_percent,pay_at_lodge_too,by_hand_minutes,no_show_hours`.
     pub properties: Option<&'a str>,
     /// `property_id,from,to,available_units,price_per_night,surge`, and where wanted `closed,out_of_service,min_stay,`
     /// `max_stay,closed_to_arrival,closed_to_departure`: `to` is included, an empty cell leaves it as it is, a later row
@@ -417,10 +417,11 @@ async fn write_properties(
                  unpaid_percent = coalesce(r.unpaid_percent, p.unpaid_percent), fees = coalesce(r.fees, p.fees),
                  open = coalesce(r.open, p.open), deposit_percent = coalesce(r.deposit_percent, p.deposit_percent),
                  pay_at_lodge_too = coalesce(r.pay_at_lodge_too, p.pay_at_lodge_too),
+                 by_hand_minutes = coalesce(r.by_hand_minutes, p.by_hand_minutes),
                  no_show_hours = nullif(coalesce(r.no_show_hours, p.no_show_hours), 0)
              from jsonb_to_recordset($1) as r (short_id text, min_stay smallint, max_stay smallint,
                  advance_hours_min integer, advance_days_max integer, unpaid_percent smallint, fees jsonb, open boolean,
-                 deposit_percent smallint, pay_at_lodge_too boolean, no_show_hours integer)
+                 deposit_percent smallint, pay_at_lodge_too boolean, by_hand_minutes integer, no_show_hours integer)
              where p.short_id = r.short_id",
             &[&rows_of(properties)?],
         )

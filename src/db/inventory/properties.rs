@@ -33,7 +33,7 @@ pub(super) const COLUMNS: [&str; 17] = [
     "cancel_hours",
     "pay",
 ];
-pub(super) const OPTIONAL: [&str; 10] = [
+pub(super) const OPTIONAL: [&str; 11] = [
     "min_stay",
     "max_stay",
     "advance_hours_min",
@@ -43,17 +43,19 @@ pub(super) const OPTIONAL: [&str; 10] = [
     "open",
     "deposit_percent",
     "pay_at_lodge_too",
+    "by_hand_minutes",
     "no_show_hours",
 ];
 /// The most units of one property.
 pub(super) const UNITS_MAX: i32 = 10_000;
 /// The longest hold: a day.
 const HOLD_MINUTES_MAX: i32 = 24 * 60;
+/// The longest hold that is paid by hand. Source: row S-21 of the security requirements.
+const BY_HAND_MINUTES_MAX: i32 = 2 * 60;
 /// The longest notice that a lodge asks for: 30 days.
 const ADVANCE_HOURS_MAX: i32 = 30 * 24;
 /// The earliest end of cancelling: 30 days before.
 const CANCEL_HOURS_MAX: i32 = 30 * 24;
-
 /// The latest that a guest may come before being a no-show: 3 days after check-in time.
 const NO_SHOW_HOURS_MAX: i32 = 3 * 24;
 
@@ -98,6 +100,7 @@ struct Terms {
     open: Option<bool>,
     deposit_percent: Option<i16>,
     pay_at_lodge_too: Option<bool>,
+    by_hand_minutes: Option<i32>,
     /// 0: the host alone says who has not come.
     no_show_hours: Option<i32>,
 }
@@ -199,6 +202,7 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
     let open = line.yes_or_no("open");
     let deposit_percent = line.number_or_empty("deposit_percent", 0..=99);
     let pay_at_lodge_too = line.yes_or_no("pay_at_lodge_too");
+    let by_hand_minutes = line.number_or_empty("by_hand_minutes", 0..=BY_HAND_MINUTES_MAX);
     let no_show_hours = line.number_or_empty("no_show_hours", 0..=NO_SHOW_HOURS_MAX);
     let (town, country) = town?;
     Some(Property {
@@ -233,6 +237,7 @@ fn read_line(line: &mut Line<'_>, places: &HashMap<String, KnownPlace>) -> Optio
             open: open?,
             deposit_percent: deposit_percent?,
             pay_at_lodge_too: pay_at_lodge_too?,
+            by_hand_minutes: by_hand_minutes?,
             no_show_hours: no_show_hours?,
         },
     })

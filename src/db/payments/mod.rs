@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod refunds;
 pub mod settle;
 pub mod unallocated;
+pub mod ways;
 
 /// The most rows that a list for the operator shows.
 const LIST_MAX: i64 = 200;

@@ -6,7 +6,7 @@ use crate::booking::reservation::Status;
 use crate::db::DbError;
 use crate::db::effect::Cause;
 use crate::db::hosts;
-use crate::db::payments::attempts;
+use crate::db::payments::ways;
 use crate::db::reservations::{self, Cancel, Cancelled, Reservation};
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
@@ -32,7 +32,7 @@ impl Answer<'_> {
         let live = self.live().await?;
         for (part, reservation) in (0..).zip(&live) {
             let minor_per_unit = reservation.total.currency.minor_per_unit();
-            let ways = attempts::find_ways(self.client, reservation.id, minor_per_unit).await?;
+            let ways = ways::find_ways(self.client, reservation.id, minor_per_unit).await?;
             let left = reservation.left();
             let message = match reservation.status {
                 _ if ways.is_some_and(|ways| ways.open) => Message::MoneyChecked,
