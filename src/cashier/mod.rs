@@ -46,7 +46,13 @@ impl Cashier {
         let lines = lines.filter_map(|(name, account)| {
             let provider = payment::find(name)?;
             let breaker = app.payments.find(name)?.clone();
-            let line = Line::new(provider, account.clone(), http.clone(), breaker);
+            let line = Line::new(
+                provider,
+                account.clone(),
+                http.clone(),
+                breaker,
+                Some(app.store.clone()),
+            );
             Some((provider.name(), line))
         });
         Cashier {

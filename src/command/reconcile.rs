@@ -106,7 +106,13 @@ async fn ask(path: &std::path::Path, name: &str, span: &Span) -> anyhow::Result<
         bail!("{name} does not list its payments: give a --statement");
     }
     let breaker = Arc::new(Breaker::new(provider.name()));
-    let line = Line::new(provider, account.clone(), http_builder().build()?, breaker);
+    let line = Line::new(
+        provider,
+        account.clone(),
+        http_builder().build()?,
+        breaker,
+        None,
+    );
     let payments = line.statement(span).await;
     let payments =
         payments.map_err(|reason| anyhow::anyhow!("{name} does not answer: {reason}"))?;

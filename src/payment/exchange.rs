@@ -2,26 +2,24 @@
 //! token was at fault.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::away::AWAY;
+use super::login::{self, LASTS_MAX, Login};
 use super::{
     Asked, Fate, Misconfigured, Prompt, Prompted, Provider, Received, Refund, Refunding, Span,
     Trace, Tracing,
 };
 use crate::booking::money::{Currency, Money};
 use crate::breaker::Breaker;
-use crate::sms::http::{Reply, SEND_MAX, exchange};
+use crate::session::store::Store;
+use crate::sms::http::{Reply, exchange};
 use crate::sms::{Account, Request, Token};
 
-/// How long before its end a token is not used any more.
-const TOKEN_MARGIN: Duration = SEND_MAX.saturating_mul(2);
-/// The longest that a token is used, whatever it says.
-const TOKEN_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The most payments of one statement.
 pub const STATEMENT_ROWS_MAX: usize = 100_000;
 /// The most things that an account has to fetch before its first request: a token and a key.
@@ -33,8 +31,10 @@ pub struct Line {
     account: Account,
     http: reqwest::Client,
     breaker: Arc<Breaker>,
-    /// In use, and when each ends.
-    tokens: Mutex<Vec<(Token, Instant)>>,
+    /// Where instances share their logins.
+    store: Option<Store>,
+    /// In use, each with its token and its end.
+    logins: Mutex<Vec<(Login, Token, Instant)>>,
 }
 
 /// Why there is no answer to read.
@@ -49,19 +49,21 @@ enum Unanswered {
 }
 
 impl Line {
-    /// The way to `account`. `http` comes from [`crate::sms::http_builder`].
+    /// The way to `account`. `http` comes from [`crate::sms::http_builder`]; without a `store` its tokens are its own.
     pub fn new(
         provider: &'static dyn Provider,
         account: Account,
         http: reqwest::Client,
         breaker: Arc<Breaker>,
+        store: Option<Store>,
     ) -> Line {
         Line {
             provider,
             account,
             http,
             breaker,
-            tokens: Mutex::new(Vec::new()),
+            store,
+            logins: Mutex::new(Vec::new()),
         }
     }
 
@@ -75,7 +77,7 @@ impl Line {
         &self.account
     }
 
-    /// Makes a phone ask for the PIN, within four times [`SEND_MAX`].
+    /// Makes a phone ask for the PIN, within four times [`SEND_MAX`](crate::sms::http::SEND_MAX).
     pub async fn prompt(&self, prompt: &Prompt<'_>) -> Prompted {
         let encode = |account: &Account| self.provider.encode_prompt(account, prompt);
         match self.ask(encode).await {
@@ -200,9 +202,52 @@ impl Line {
         if fresh || !self.provider.is_logged_out(&reply.answer()) {
             return Ok(reply);
         }
-        self.tokens.lock().await.clear();
+        self.log_out(&account).await;
         let (account, _) = self.logged_in().await?;
         self.send(encode(&account)).await
+    }
+
+    /// Whatever an instance has fetched for this request and still lasts, else what is fetched now; and which of both it is.
+    async fn log_in(
+        &self,
+        request: &Request,
+        account: &Account,
+    ) -> Result<(Login, bool), Unanswered> {
+        let name = login::name(request);
+        let fetch = async || {
+            let asked_at = login::now();
+            let reply = self.counted(request.clone()).await;
+            let reply = reply.map_err(|_| Unanswered::NotSent("login"))?;
+            Ok((Login::new(&name, asked_at, &reply), true))
+        };
+        let Some(store) = &self.store else {
+            return fetch().await;
+        };
+        let lasts = |login: &Login| {
+            let token = login.token(self.provider, account);
+            token.is_some_and(|(_, left)| !left.is_zero())
+        };
+        let read = |stored: &[u8]| Some((Login::read(&name, stored)?, false));
+        let write = |(login, _): &(Login, bool)| login.write().filter(|_| lasts(login));
+        let (login, is_new) = store.share(&name, LASTS_MAX, read, write, fetch()).await?;
+        if is_new || lasts(&login) {
+            return Ok((login, is_new));
+        }
+        login.forget(store).await;
+        store.share(&name, LASTS_MAX, read, write, fetch()).await
+    }
+
+    /// What this account was logged in with is not used any more, here or anywhere.
+    async fn log_out(&self, account: &Account) {
+        let mut logins = self.logins.lock().await;
+        // Another call may have logged in again meanwhile.
+        let ended = logins.extract_if(.., |(_, token, _)| account.has(token));
+        let ended: Vec<_> = ended.collect();
+        if let Some(store) = &self.store {
+            for (login, ..) in &ended {
+                login.forget(store).await;
+            }
+        }
     }
 
     async fn send(&self, request: Result<Request, Misconfigured>) -> Result<Reply, Unanswered> {
@@ -233,33 +278,28 @@ impl Line {
 
     /// The account with all that it has to fetch, and whether any of it is fresh. Others wait for the same fetch.
     async fn logged_in(&self) -> Result<(Account, bool), Unanswered> {
-        let mut tokens = self.tokens.lock().await;
+        let mut logins = self.logins.lock().await;
         let now = Instant::now();
-        tokens.retain(|(_, end)| now < *end);
+        logins.retain(|(_, _, end)| now < *end);
         let mut account = self.account.clone();
-        for (token, _) in tokens.iter() {
+        for (_, token, _) in logins.iter() {
             account = account.with(token);
         }
         let mut fresh = false;
         for _ in 0..LOGINS_MAX {
-            let Some(login) = self.provider.encode_login(&account) else {
+            let Some(request) = self.provider.encode_login(&account) else {
                 return Ok((account, fresh));
             };
-            let reply = self
-                .counted(login)
-                .await
-                .map_err(|_| Unanswered::NotSent("login"))?;
-            let answer = reply.answer();
-            let Some(token) = self.provider.decode_login(&account, &answer) else {
-                return Err(match answer.status {
+            let (login, is_new) = self.log_in(&request, &account).await?;
+            let Some((token, left)) = login.token(self.provider, &account) else {
+                return Err(match login.answer().status {
                     408 | 425 | 429 | 500.. => Unanswered::NotSent("login"),
                     _ => Unanswered::Refused("authentication"),
                 });
             };
             account = account.with(&token);
-            let lasts = token.lasts.min(TOKEN_MAX).saturating_sub(TOKEN_MARGIN);
-            tokens.push((token, Instant::now() + lasts));
-            fresh = true;
+            logins.push((login, token, Instant::now() + left));
+            fresh |= is_new;
         }
         match self.provider.encode_login(&account) {
             None => Ok((account, fresh)),

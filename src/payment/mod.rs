@@ -13,6 +13,7 @@ mod cases;
 pub mod daraja;
 pub mod exchange;
 pub mod failure;
+mod login;
 pub mod mtn_momo;
 pub mod rsa;
 pub mod sandbox;

@@ -42,6 +42,11 @@ impl Account {
         self.find(name).unwrap_or_default()
     }
 
+    /// Whether this is the token that it has.
+    pub fn has(&self, token: &Token) -> bool {
+        self.find(token.setting) == Some(token.value.expose_secret())
+    }
+
     /// A secret and, while it is being replaced, the one that takes its place: the same name with `_next`.
     pub fn secrets(&self, name: &str) -> impl Iterator<Item = &str> {
         let next = format!("{name}_next");

@@ -2,9 +2,14 @@
 //! before its own answer, and forged. Time passes by moving the rows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use chrono::Utc;
+use futures_util::future::join_all;
 use reserveflow::app::Clock;
+use reserveflow::booking::money::{Currency, Money};
 use reserveflow::booking::reservation::Status;
+use reserveflow::breaker::Breaker;
 use reserveflow::db::effect::Cause;
 use reserveflow::db::payments::attempts::{Ask, Asked, Part, ask};
 use reserveflow::db::payments::ledger::list_faults;
@@ -12,6 +17,9 @@ use reserveflow::db::payments::unallocated::{self, Given};
 use reserveflow::db::pool::{PoolSettings, pool};
 use reserveflow::db::reservations::{Cancel, Cancelled, Reservation, cancel};
 use reserveflow::db::reserve::Reserved;
+use reserveflow::payment;
+use reserveflow::payment::exchange::Line;
+use reserveflow::sms::http_builder;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -598,6 +606,44 @@ async fn what_was_kept_before_a_crash_is_applied_after_it() {
     client.execute(sql, &[&body.as_bytes()]).await.unwrap();
     drop(client);
     till.until(&reservation, Status::Confirmed).await;
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_share_a_token_and_renew_it_once_where_a_new_one_ends_the_one_before() {
+    let fake = Fake::start();
+    let till = Till::at(&fake.url).await;
+    let line = || {
+        let account = &till.app.app.config.payments.providers["daraja"];
+        let http = http_builder().build().unwrap();
+        let breaker = Arc::new(Breaker::new("daraja"));
+        let store = Some(till.app.app.store.clone());
+        let daraja = payment::find("daraja").unwrap();
+        Line::new(daraja, account.clone(), http, breaker, store)
+    };
+    let lines: Vec<Line> = (0..4).map(|_| line()).collect();
+    let ask_all = async || {
+        let asked = lines.iter().map(|line| async {
+            let asked = payment::Asked {
+                key: Uuid::new_v4(),
+                provider_id: "ws_CO_1",
+                amount: Money::from_units(1, Currency::Kes),
+                now: Utc::now(),
+            };
+            let fate = line.query(&asked).await;
+            assert!(matches!(fate, payment::Fate::Paid(_)), "{fate:?}");
+        });
+        join_all(asked).await;
+    };
+    ask_all().await;
+    ask_all().await;
+    fake.says(|script| assert_eq!(script.tokens, 1, "one for all"));
+    // Somebody else has logged in.
+    fake.says(|script| script.tokens += 1);
+    ask_all().await;
+    fake.says(|script| assert_eq!(script.tokens, 3, "one more for all"));
+    ask_all().await;
+    fake.says(|script| assert_eq!(script.tokens, 3));
     till.close().await;
 }
 

@@ -74,6 +74,7 @@ far! {
     is_up() -> bool;
     claim_shared(name: &str) -> Result<Shared, StoreError>;
     put_shared(name: &str, token: u64, result: Option<&[u8]>, ttl: Duration) -> Result<(), StoreError>;
+    forget_shared(name: &str, result: &[u8]) -> Result<(), StoreError>;
 }
 
 /// Redis is not there, too slow, or not understood.

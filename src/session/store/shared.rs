@@ -40,6 +40,15 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+static FORGET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        if redis.call('GET', KEYS[1]) ~= 'r' .. ARGV[1] then return 0 end
+        return redis.call('DEL', KEYS[1])
+        ",
+    )
+});
+
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -102,6 +111,15 @@ impl Store {
             .await
             .unwrap_or_default();
     }
+
+    /// Takes the result of this name away, if it is still this one.
+    pub async fn forget_shared(&self, name: &str, result: &[u8]) {
+        // It ends by itself.
+        self.far
+            .forget_shared(name, result)
+            .await
+            .unwrap_or_default();
+    }
 }
 
 impl RedisStore {
@@ -129,6 +147,13 @@ impl RedisStore {
             .arg(token)
             .arg(result.unwrap_or_default())
             .arg(millis(ttl));
+        let _: i64 = self.run(&call).await?;
+        Ok(())
+    }
+
+    pub(super) async fn forget_shared(&self, name: &str, result: &[u8]) -> Result<(), StoreError> {
+        let mut call = FORGET.prepare_invoke();
+        call.key(name).arg(result);
         let _: i64 = self.run(&call).await?;
         Ok(())
     }

@@ -195,6 +195,17 @@ impl SimulatedStore {
         .await
     }
 
+    pub(super) async fn forget_shared(&self, name: &str, result: &[u8]) -> Result<(), StoreError> {
+        self.ask(|server| {
+            let mut results = server.results();
+            let is_it = |kept: &Kept| kept.result.as_deref() == Some(result);
+            if results.kept.get(name).is_some_and(is_it) {
+                results.kept.remove(name);
+            }
+        })
+        .await
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(&Server) -> T) -> Result<T, StoreError> {
         self.breaker.admit()?;
         let asked = async {
