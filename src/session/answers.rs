@@ -45,8 +45,8 @@ impl Session {
             return self.step(state, input, &turn, spoken).await;
         }
         let first = at - i32::try_from(answers.len()).unwrap_or(i32::MAX) + 1;
-        self.replay(state, &answers, &self.turn_at(first, ""), spoken)
-            .await
+        let first = self.turn_at(first, "");
+        Box::pin(self.replay(state, &answers, &first, spoken)).await
     }
 
     /// Goes through answers that were not given to a screen of this dialogue: never past an answer that commits, unless

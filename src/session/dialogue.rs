@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::app::text_is_missing;
 use crate::db::DbError;
 use crate::funnel::{Before, Tally};
@@ -12,12 +14,20 @@ use crate::session::error::TurnError;
 use crate::session::keeper::{Draft, Memory, Resume};
 use crate::session::menus::Spoken;
 use crate::session::store::{Dialogue, HOPS_MAX, Receipt};
-use crate::session::turn::{Session, Worked};
+use crate::session::turn::{Session, Worked, goes_on};
 use crate::ussd::Said;
 use crate::ussd::transcript::{Hop, hop, kept, position};
 
+/// How long a screen can be on a phone. An answer that comes later is from an aggregator that catches up, and nobody waits
+/// for what it leads to. Source: no session of the networks of Kenya lasts longer, and those of others end sooner when idle.
+const SCREEN_MAX: TimeDelta = TimeDelta::minutes(3);
+
 impl Session {
     pub(super) async fn work(&self, dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
+        let is_stale = |before: &Dialogue| self.is_stale(before);
+        if goes_on(&self.call.said) && dialogue.as_ref().is_some_and(is_stale) {
+            return Err(TurnError::Over);
+        }
         match &self.call.said {
             Said::Transcript(transcript) => {
                 let at = position(transcript);
@@ -52,7 +62,8 @@ impl Session {
                 None => self.found_again().await,
             },
             Said::Either { input, ahead } => {
-                match dialogue.filter(|before| before.state.is_some()) {
+                let live = |before: &Dialogue| before.state.is_some() && !self.is_stale(before);
+                match dialogue.filter(live) {
                     Some(before) => self.answered(before, input).await,
                     None => match ahead {
                         Some(ahead) => self.dialled(ahead).await,
@@ -66,7 +77,7 @@ impl Session {
     /// A dialogue that begins, whatever was said under its session id before.
     async fn dialled(&self, ahead: &str) -> Result<Worked, TurnError> {
         let begun = self.app.chance.uuid().simple().to_string();
-        let (state, spoken) = self.first(ahead, &begun).await?;
+        let (state, spoken) = Box::pin(self.first(ahead, &begun)).await?;
         let before = begins(ahead, &state, &spoken);
         Ok(self.begun(begun, before, ahead, state, &spoken))
     }
@@ -74,7 +85,7 @@ impl Session {
     /// A dialogue that was lost under way.
     async fn found_again(&self) -> Result<Worked, TurnError> {
         let begun = self.app.chance.uuid().simple().to_string();
-        let (state, spoken) = self.lost().await?;
+        let (state, spoken) = Box::pin(self.lost()).await?;
         let before = Before::Nothing;
         let mark = self
             .without_redis
@@ -176,7 +187,7 @@ impl Session {
             return Err(TurnError::Over);
         }
         let begun = async || {
-            let (state, spoken) = self.first(transcript, "").await?;
+            let (state, spoken) = Box::pin(self.first(transcript, "")).await?;
             let before = begins(transcript, &state, &spoken);
             Ok((state, spoken, before))
         };
@@ -213,8 +224,8 @@ impl Session {
                 );
                 metrics::counter!("transcripts_mismatched_total", "aggregator" => self.aggregator.name())
                     .increment(1);
-                self.replay(&mut state, &[input], &self.turn_at(at, ""), &spoken)
-                    .await?;
+                let turn = self.turn_at(at, "");
+                Box::pin(self.replay(&mut state, &[input], &turn, &spoken)).await?;
             }
         }
         Ok((state, spoken, found))
@@ -243,6 +254,12 @@ impl Session {
             given: self.app.given(&menus.menu, self.country, service_code),
             menus,
         }
+    }
+
+    /// Whether its last screen has gone from its phone. What an earlier try of the call has done is told all the same.
+    fn is_stale(&self, before: &Dialogue) -> bool {
+        let since = self.app.clock.now().timestamp_millis() - before.shown_at;
+        since > SCREEN_MAX.num_milliseconds() && !self.unfinished
     }
 
     /// Whether the phone sent the key of the screen before once more: nobody reads what he confirms in so short a time.

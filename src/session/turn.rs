@@ -120,7 +120,7 @@ fn identity(said: &Said, request: impl FnOnce() -> String) -> Identity {
 }
 
 /// Whether a dialogue must have been there before.
-fn goes_on(said: &Said) -> bool {
+pub(super) fn goes_on(said: &Said) -> bool {
     match said {
         Said::Transcript(transcript) => !transcript.is_empty(),
         Said::Dialled(_) => false,

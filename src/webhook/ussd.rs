@@ -70,7 +70,9 @@ pub async fn respond(
         Ok(Callback::Call(call)) => answer(app, aggregator, call, sent, accepted).await,
         Ok(Callback::End(end)) => {
             let input = end.input.as_deref().map(kept);
-            close(app, aggregator, &SessionEnd { input, ..end }).await
+            let end = SessionEnd { input, ..end };
+            // In a box, so that every call need not carry what it may take.
+            Box::pin(close(app, aggregator, &end)).await
         }
         Ok(Callback::Status(session)) => status(app, aggregator, &session).await,
         Ok(Callback::Question(answer)) => answer,

@@ -1,5 +1,7 @@
 //! The same call again, at once, late, on another instance: one effect and one text.
 
+use std::ops::Range;
+
 use futures_util::future::join_all;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -8,7 +10,7 @@ use rand::seq::IndexedRandom;
 use reserveflow::menu::files::Version;
 use reserveflow::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey, TurnEnd};
 
-use crate::support::app::{TestApp, form, msisdn, noon, session_id, today};
+use crate::support::app::{TestApp, at, form, msisdn, noon, session_id, today};
 use crate::support::background;
 use crate::support::postgres::sample_database;
 use crate::support::stores::stores;
@@ -82,6 +84,47 @@ async fn a_confirmation_fifty_times_at_once_books_once() {
     );
     assert_eq!(app.count("select count(*) from outbox").await, 2);
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_an_aggregator_kept_back_for_minutes_do_nothing_and_harm_nobody() {
+    const STALE: usize = 60;
+    const LIVE: usize = 3;
+    let before = TestApp::start("");
+    let answers = answers();
+    let asked = &answers[..answers.len() - 1];
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let phone = |number: usize| format!("+2547112{number:05}");
+    let waiting = async |app: &TestApp, numbers: Range<usize>| {
+        let guests: Vec<_> = numbers
+            .map(|number| (session_id(), phone(number)))
+            .collect();
+        for (session, phone) in &guests {
+            app.dialogue(session, phone, &asked).await;
+        }
+        guests
+    };
+    let stale = waiting(&before, 0..STALE).await;
+    let (database, redis) = (before.database_url.clone(), before.redis_url.clone());
+    let later = TestApp::on(at("12:03:01"), "", &database, &redis).await;
+    let live = waiting(&later, STALE..STALE + LIVE).await;
+    let text = answers.join("*");
+    let calls = stale.iter().chain(&live);
+    let calls = calls.map(|(session, phone)| later.call(session, phone, &text));
+    let screens = join_all(calls).await;
+    let (late, booked) = screens.split_at(STALE);
+    for screen in late {
+        assert!(screen.starts_with("END Your time is over."), "{screen}");
+    }
+    for screen in booked {
+        assert!(screen.starts_with("END BOOKED "), "{screen}");
+    }
+    assert_eq!(reservations(&later).await, LIVE as i64);
+    // Nothing is lost either: who dials anew goes on there.
+    let again = later.call(&session_id(), &stale[0].1, "").await;
+    assert!(again.contains("Continue"), "{again}");
+    before.stop().await;
+    later.stop().await;
 }
 
 #[tokio::test]
