@@ -3,10 +3,11 @@
 //! ```text
 //! request ─┐                         ┌─ one call: reserve_batch ─ one commit ─ one answer each
 //! request ─┼─► queue of their lane ──┤
-//! request ─┘   (bounded)             └─ the next, as soon as that one is back
+//! request ─┘   (bounded)             └─ the next, as soon as that one is back, or it is full
 //! ```
 //!
-//! An idle lane takes a request at once, alone: nothing waits for company. Ten thousand people before one lodge cost some
+//! An idle lane takes a request at once, alone: nothing waits for company. A full batch is sent behind the one under way, on
+//! the same connection, so that the database has the next before it answers the last. Ten thousand people before one lodge cost some
 //! commits, not ten thousand. Each is judged in the order of arrival and on its own; where one spoils its batch, the others
 //! are judged again without it. A property belongs to one lane, so that a lane can stay on one shard of the database.
 
@@ -16,13 +17,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Pool, PoolError, TimeoutType, Timeouts};
+use deadpool_postgres::{Client, Pool, PoolError, TimeoutType, Timeouts};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::effect::Draft;
-use super::reserve::batch::{Answer, Request, reserve_batch};
+use super::reserve::batch::{Answer, Request, reserve_batch, reserve_in_one_call};
 use super::reserve::{Booking, Isolation, Patience, Reserved};
 use super::{DbError, unknown};
 use crate::booking::code::Code;
@@ -48,6 +51,8 @@ impl Default for LaneSettings {
     }
 }
 
+/// Batches of a lane that are under way at once, all but the last of them full.
+const UNDER_WAY_MAX: usize = 2;
 /// Longest wait of a batch for a connection: searches may have all of them.
 const CONNECTION_WAIT: Duration = Duration::from_secs(1);
 
@@ -71,6 +76,14 @@ struct Queue {
     /// Properties whose nights somebody else keeps locked, and whether a request is trying them. They do not hold up
     /// the lane.
     stuck: HashMap<Uuid, bool>,
+}
+
+/// Whether it is known what a batch has done.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Known,
+    /// The connection broke off.
+    Unknown,
 }
 
 struct Waiting {
@@ -158,23 +171,53 @@ impl Lane {
     /// Takes batches until nobody waits.
     async fn run(self: Arc<Lane>) {
         let broken = Broken(&self);
+        let mut under_way = FuturesUnordered::new();
+        let mut shared = None;
         loop {
             let (batch, trials) = self.take();
             for trial in trials {
                 tokio::spawn(self.clone().try_stuck(trial));
             }
-            if batch.is_empty() {
+            if !batch.is_empty() {
+                metrics::histogram!("reservation_batch_size").record(batch.len() as f64);
+                match self.connect(&mut shared).await {
+                    Ok(()) => under_way.push(self.judge(batch, shared.clone())),
+                    Err(error) => settle_all(batch, error),
+                }
+            }
+            let waiting = {
                 let mut queue = self.queue();
-                if queue.waiting.is_empty() {
+                if under_way.is_empty() && queue.waiting.is_empty() {
                     queue.running = false;
                     std::mem::forget(broken);
                     return;
                 }
-                continue;
+                queue.waiting.len()
+            };
+            if under_way.len() == UNDER_WAY_MAX || waiting < self.settings.batch_max {
+                let unknown = under_way.next().await == Some(Outcome::Unknown);
+                // Others want it too, and one that broke off is of no use.
+                if unknown || under_way.is_empty() {
+                    shared = None;
+                }
             }
-            metrics::histogram!("reservation_batch_size").record(batch.len() as f64);
-            self.judge(batch).await;
         }
+    }
+
+    /// A connection for the batches that are under way. Transactions of more than one call have each their own.
+    async fn connect(&self, shared: &mut Option<Arc<Client>>) -> Result<(), DbError> {
+        if shared.is_none() && self.isolation == Isolation::ReadCommitted {
+            *shared = Some(Arc::new(self.client().await?));
+        }
+        Ok(())
+    }
+
+    async fn client(&self) -> Result<Client, DbError> {
+        let timeouts = Timeouts {
+            wait: Some(CONNECTION_WAIT),
+            ..self.pool.timeouts()
+        };
+        Ok(self.pool.timeout_get(&timeouts).await?)
     }
 
     /// The next batch in order of arrival, and requests for stuck properties that go their own way. Those whose time is
@@ -209,8 +252,9 @@ impl Lane {
         (batch, trials)
     }
 
-    async fn judge(&self, batch: Vec<Waiting>) {
-        match self.call(&batch).await {
+    async fn judge(&self, batch: Vec<Waiting>, shared: Option<Arc<Client>>) -> Outcome {
+        let shared = shared.as_deref();
+        match self.call(&batch, shared).await {
             Ok(answers) => {
                 for (waiting, answer) in batch.into_iter().zip(answers) {
                     waiting.settle(Ok(answer));
@@ -219,23 +263,30 @@ impl Lane {
             Err(DbError::Busy(_)) if has_neighbours(&batch) => {
                 // Somebody keeps the nights of one property locked: the others do without it.
                 for part in by_property(batch) {
-                    self.judge_property(part).await;
+                    self.judge_property(part, shared).await;
                 }
             }
             Err(DbError::Refused(source)) if batch.len() > 1 => {
                 tracing::debug!(source, "each of a batch is judged alone");
                 for waiting in batch {
                     let alone = [waiting];
-                    let answer = self.call(&alone).await;
+                    let answer = self.call(&alone, shared).await;
                     settle_one(alone, answer);
                 }
             }
-            Err(error) => settle_all(batch, error),
+            Err(error) => {
+                let unknown = matches!(error, DbError::Unreachable(_));
+                settle_all(batch, error);
+                if unknown {
+                    return Outcome::Unknown;
+                }
+            }
         }
+        Outcome::Known
     }
 
-    async fn judge_property(&self, batch: Vec<Waiting>) {
-        match self.call(&batch).await {
+    async fn judge_property(&self, batch: Vec<Waiting>, shared: Option<&Client>) {
+        match self.call(&batch, shared).await {
             Ok(answers) => {
                 for (waiting, answer) in batch.into_iter().zip(answers) {
                     waiting.settle(Ok(answer));
@@ -258,7 +309,7 @@ impl Lane {
     async fn try_stuck(self: Arc<Lane>, waiting: Waiting) {
         let property = waiting.request.property_id;
         let alone = [waiting];
-        let answer = self.call(&alone).await;
+        let answer = self.call(&alone, None).await;
         {
             let mut queue = self.queue();
             if matches!(answer, Err(DbError::Busy(_))) {
@@ -270,13 +321,16 @@ impl Lane {
         settle_one(alone, answer);
     }
 
-    async fn call(&self, batch: &[Waiting]) -> Result<Vec<Answer>, DbError> {
+    async fn call(
+        &self,
+        batch: &[Waiting],
+        shared: Option<&Client>,
+    ) -> Result<Vec<Answer>, DbError> {
         let requests: Vec<&Request> = batch.iter().map(|waiting| &waiting.request).collect();
-        let timeouts = Timeouts {
-            wait: Some(CONNECTION_WAIT),
-            ..self.pool.timeouts()
-        };
-        let mut client = self.pool.timeout_get(&timeouts).await?;
+        if let Some(client) = shared {
+            return reserve_in_one_call(client, &requests).await;
+        }
+        let mut client = self.client().await?;
         reserve_batch(&mut client, self.isolation, &requests).await
     }
 

@@ -92,19 +92,31 @@ pub async fn reserve_batch(
     isolation: Isolation,
     requests: &[&Request],
 ) -> Result<Vec<Answer>, DbError> {
-    let rows = match isolation {
-        Isolation::ReadCommitted => call(&*client, requests).await?,
+    match isolation {
+        Isolation::ReadCommitted => reserve_in_one_call(&*client, requests).await,
         Isolation::Serializable => {
             let transaction = client
                 .build_transaction()
                 .isolation_level(IsolationLevel::Serializable)
                 .start()
                 .await?;
-            let rows = call(&transaction, requests).await?;
+            let answers = reserve_in_one_call(&transaction, requests).await?;
             transaction.commit().await?;
-            rows
+            Ok(answers)
         }
-    };
+    }
+}
+
+/// As [`reserve_batch`], in a transaction of its own where `client` has none. Several may be under way on one client: they
+/// are judged one after the other, in the order in which they were sent.
+///
+/// # Errors
+/// Those of [`reserve_batch`].
+pub async fn reserve_in_one_call(
+    client: &impl GenericClient,
+    requests: &[&Request],
+) -> Result<Vec<Answer>, DbError> {
+    let rows = call(client, requests).await?;
     if rows.len() != requests.len() {
         return Err(unknown("outcome"));
     }
