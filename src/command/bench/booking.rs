@@ -105,6 +105,7 @@ async fn run_all(ground: &Ground, lanes: &Arc<Lanes>) -> anyhow::Result<()> {
         "\nBest of {ROUNDS} rounds of {} s each, taking turns; percentiles at half the lanes' rate, best of {ROUNDS} rounds.\n",
         ROUND.as_secs()
     );
+    ground::tidy(&ground.pool.get().await?).await?;
     let mut halves = Vec::new();
     for (load, rate) in rates {
         let mut quickest = f64::INFINITY;

@@ -21,6 +21,9 @@ pub(super) const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2100, 1, 1).expect("
 /// A price of each night, in minor units.
 pub(super) const PRICE: i64 = 450_000;
 
+/// As on a server that has run for a while, whose log goes into files that are there already: to make each anew takes longer
+/// than many commits.
+const LOG_KEPT: &str = "alter system set min_wal_size = '1GB'";
 /// Beside the load of other programs a statement may take its time.
 const UNHURRIED: &str = "set statement_timeout = '10s'";
 
@@ -44,6 +47,8 @@ impl Ground {
         };
         let pool = pool(&url, &settings)?;
         let mut client = pool.get().await?;
+        client.batch_execute(LOG_KEPT).await?;
+        client.batch_execute("select pg_reload_conf()").await?;
         migrate(&client).await?;
         ensure_months(&mut client, TODAY, MONTHS_AHEAD).await?;
         fill(&client).await?;
