@@ -546,16 +546,29 @@ async fn a_rolling_restart_loses_no_answer() {
                 .form(&form(session, msisdn, &text))
                 .send()
                 .await;
-            let response = response.unwrap();
-            assert_eq!(response.status(), 200, "{text}");
+            let told = || front.program.printed();
+            let response = response.unwrap_or_else(|error| panic!("{text}: {error:?}\n{}", told()));
+            assert_eq!(response.status(), 200, "{text}\n{}", told());
             let screen = response.text().await.unwrap();
             assert!(screen.starts_with("CON "), "{text}: {screen}");
             screen
         });
         join_all(calls).await
     };
+    // Whoever restarts one after the other waits for the one to be taken before the other goes.
+    let is_taken = async |name: &str| {
+        let printed = front.program.printed();
+        let said = |what: &str| {
+            let words = format!("Server reserveflow/{name} is {what}");
+            let lines = printed.lines();
+            lines
+                .filter(|line| line.starts_with("[WARNING]") && line.contains(&words))
+                .count()
+        };
+        (said("DOWN") == said("UP")).then_some(())
+    };
     all(0).await;
-    for (number, counts) in [(0, 1..=3), (1, 4..=6)] {
+    for (number, name, counts) in [(0, "one", 1..=3), (1, "two", 4..=6)] {
         let old = running[number].take().unwrap();
         old.program.send(Signal::SIGTERM);
         for count in counts {
@@ -564,6 +577,7 @@ async fn a_rolling_restart_loses_no_answer() {
         let finished = old.program.end().await;
         assert!(finished.status.success(), "{}", finished.printed);
         running[number] = Some(instance(number).await);
+        eventually(name, async || is_taken(name).await).await;
     }
     for screen in all(TO_CONFIRM.len()).await {
         assert!(screen.contains("1 Yes, book"), "no draft is lost: {screen}");
