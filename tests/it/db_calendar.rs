@@ -319,7 +319,10 @@ async fn fees_are_part_of_the_total_that_is_offered_and_frozen() {
 async fn no_fee_drifts_by_rounding() {
     let pool = database().await;
     let client = pool.get().await.unwrap();
-    client.batch_execute("select setseed(0.4)").await.unwrap();
+    client
+        .batch_execute("set statement_timeout = 0; select setseed(0.4)")
+        .await
+        .unwrap();
     let wrong: i64 = client
         .query_one(
             "select count(*) from (
