@@ -52,6 +52,8 @@ pub struct Options {
     pub supervisor: PathBuf,
     /// Where server binaries are looked for.
     pub search: Search,
+    /// Settings of Postgres over those of a small machine, each `name=value`.
+    pub settings: &'static [&'static str],
 }
 
 impl Options {
@@ -65,6 +67,7 @@ impl Options {
             fsync: true,
             supervisor: env::current_exe()?,
             search: Search::from_env(),
+            settings: &[],
         })
     }
 }

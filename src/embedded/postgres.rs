@@ -81,7 +81,8 @@ pub(super) async fn start(options: &Options, folders: &Folders) -> Result<Superv
     command.extend(["-p".into(), PORT.to_string().into()]);
     command.extend(["-k".into(), folders.socket.clone().into()]);
     let settings_unsafe = if options.fsync { &[] } else { SETTINGS_UNSAFE };
-    for setting in SETTINGS.iter().chain(settings_unsafe) {
+    let settings = SETTINGS.iter().chain(settings_unsafe);
+    for setting in settings.chain(options.settings) {
         command.extend(["-c".into(), (*setting).into()]);
     }
     let server = Supervised::launch(

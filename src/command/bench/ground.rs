@@ -21,9 +21,9 @@ pub(super) const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2100, 1, 1).expect("
 /// A price of each night, in minor units.
 pub(super) const PRICE: i64 = 450_000;
 
-/// As on a server that has run for a while, whose log goes into files that are there already: to make each anew takes longer
-/// than many commits.
-const LOG_KEPT: &str = "alter system set min_wal_size = '1GB'";
+/// As of a server of its own that has run for a while: what is booked in a minute fits into its memory, and its log goes into
+/// files that are there already, of which each takes longer to make than many commits.
+const SETTINGS: &[&str] = &["shared_buffers=512MB", "min_wal_size=1GB"];
 /// Beside the load of other programs a statement may take its time.
 const UNHURRIED: &str = "set statement_timeout = '10s'";
 
@@ -38,7 +38,11 @@ impl Ground {
     /// Starts it, fsync on, in the temporary folder.
     pub(super) async fn start(connections: usize) -> anyhow::Result<Ground> {
         let data = env::temp_dir().join(format!("reserveflow-bench-{}", std::process::id()));
-        let stores = Stores::start(Options::new(data.clone())?).await?;
+        let options = Options {
+            settings: SETTINGS,
+            ..Options::new(data.clone())?
+        };
+        let stores = Stores::start(options).await?;
         let url = stores.database_url().to_owned();
         let settings = PoolSettings {
             connections_max: connections,
@@ -47,8 +51,6 @@ impl Ground {
         };
         let pool = pool(&url, &settings)?;
         let mut client = pool.get().await?;
-        client.batch_execute(LOG_KEPT).await?;
-        client.batch_execute("select pg_reload_conf()").await?;
         migrate(&client).await?;
         ensure_months(&mut client, TODAY, MONTHS_AHEAD).await?;
         fill(&client).await?;
