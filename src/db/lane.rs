@@ -44,7 +44,7 @@ pub struct LaneSettings {
 impl Default for LaneSettings {
     fn default() -> LaneSettings {
         LaneSettings {
-            lanes: 4,
+            lanes: 2,
             waiting_max: 16_384,
             batch_max: 128,
         }
