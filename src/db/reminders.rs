@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
+use tokio_postgres::types::ToSql;
 
 use super::DbError;
 use super::effect::Draft;
@@ -18,9 +19,7 @@ pub async fn list_due_stays(
     hours: std::ops::Range<i32>,
     limit: i64,
 ) -> Result<Vec<Reservation>, DbError> {
-    let statement = client
-        .prepare_cached(
-            "select v.* from property p
+    let due = "select v.* from property p
              join reservation r on r.property_id = p.property_id
                  and r.check_in = ($1 at time zone p.time_zone)::date + 1
              join reservation_shown v on v.reservation_id = r.reservation_id
@@ -30,15 +29,8 @@ pub async fn list_due_stays(
                and not exists (select from outbox o where o.reservation_id = r.reservation_id
                                and o.kind = 'remind_stay' and o.nth = r.changes)
                and not exists (select from guest g where g.msisdn = r.msisdn and g.opted_out_at is not null)
-             limit $4",
-        )
-        .await?;
-    client
-        .query(&statement, &[&at, &hours.start, &hours.end, &limit])
-        .await?
-        .iter()
-        .map(reservations::from_row)
-        .collect()
+             limit $4";
+    list(client, due, &[&at, &hours.start, &hours.end, &limit]).await
 }
 
 /// Holds that want money, with less than half of their time left, whose guests have not been reminded to pay; at most
@@ -51,22 +43,13 @@ pub async fn list_due_payments(
     at: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Reservation>, DbError> {
-    let statement = client
-        .prepare_cached(
-            "select v.* from reservation r
+    let due = "select v.* from reservation r
              join reservation_shown v on v.reservation_id = r.reservation_id
              where r.status = 'held' and r.pay = 'prepay' and r.hold_expires_at > $1
                and r.hold_expires_at - $1 < (r.hold_expires_at - r.created_at) / 2
                and not exists (select from outbox o where o.reservation_id = r.reservation_id and o.kind = 'remind_pay')
-             limit $2",
-        )
-        .await?;
-    client
-        .query(&statement, &[&at, &limit])
-        .await?
-        .iter()
-        .map(reservations::from_row)
-        .collect()
+             limit $2";
+    list(client, due, &[&at, &limit]).await
 }
 
 /// Holds that ran out within the last hour, unpaid and with no payment under way, whose guests were told of the hold and
@@ -79,9 +62,7 @@ pub async fn list_ended_holds(
     at: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Reservation>, DbError> {
-    let statement = client
-        .prepare_cached(
-            "select v.* from reservation r
+    let due = "select v.* from reservation r
              join reservation_shown v on v.reservation_id = r.reservation_id
              where r.status = 'expired' and r.paid = 0
                and r.hold_expires_at > $1::timestamptz - interval '1 hour' and r.hold_expires_at <= $1
@@ -91,15 +72,8 @@ pub async fn list_ended_holds(
                            and o.kind in ('held', 'room_for_you'))
                and not exists (select from outbox o where o.reservation_id = r.reservation_id
                                and o.kind = 'hold_expired')
-             limit $2",
-        )
-        .await?;
-    client
-        .query(&statement, &[&at, &limit])
-        .await?
-        .iter()
-        .map(reservations::from_row)
-        .collect()
+             limit $2";
+    list(client, due, &[&at, &limit]).await
 }
 
 /// Stays to come whose guests could not be sent the confirmation and whose hosts have not been told so; at most `limit`.
@@ -112,19 +86,24 @@ pub async fn list_unreached(
     at: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Reservation>, DbError> {
-    let statement = client
-        .prepare_cached(
-            "select v.* from outbox o
+    let due = "select v.* from outbox o
              join reservation_shown v on v.reservation_id = o.reservation_id
              where o.kind = 'confirmed' and o.status = 'failed' and v.status = 'confirmed'
                and v.check_in >= ($1 at time zone v.time_zone)::date
                and not exists (select from outbox told where told.reservation_id = o.reservation_id
                                and told.kind = 'host_unreached')
-             limit $2",
-        )
-        .await?;
+             limit $2";
+    list(client, due, &[&at, &limit]).await
+}
+
+async fn list(
+    client: &impl GenericClient,
+    due: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Reservation>, DbError> {
+    let statement = client.prepare_cached(due).await?;
     client
-        .query(&statement, &[&at, &limit])
+        .query(&statement, parameters)
         .await?
         .iter()
         .map(reservations::from_row)
