@@ -93,12 +93,6 @@ async fn go_away(till: &Till, fake: &Fake) -> Reservation {
     unlucky
 }
 
-async fn hold_end(till: &Till, held: &Reservation) -> DateTime<Utc> {
-    let client = till.app.pool.get().await.unwrap();
-    let sql = "select hold_expires_at from reservation where reservation_id = $1";
-    client.query_one(sql, &[&held.id]).await.unwrap().get(0)
-}
-
 async fn ways(till: &Till, held: &Reservation) -> String {
     let caller = held.msisdn.as_str();
     till.app.dialogue(&session_id(), caller, &["3", "1"]).await
@@ -122,7 +116,7 @@ async fn while_nobody_can_be_prompted_each_guest_reads_what_can_be_done_instead(
     go_away(&till, &fake).await;
     let attempts = till.app.count("select count(*) from payment_attempt").await;
     for (held, (language, words, labels)) in guests.iter().zip(AWAY) {
-        let until = hold_end(&till, held).await;
+        let until = till.hold_end(held).await;
         let screen = ways(&till, held).await;
         let begins = format!("CON {}: {words}", held.code);
         assert!(screen.starts_with(&begins), "{language}: {screen}");
@@ -150,7 +144,7 @@ async fn while_nobody_can_be_prompted_each_guest_reads_what_can_be_done_instead(
             "{later}"
         );
         assert_eq!(till.status(held).await, Status::Held);
-        assert_eq!(hold_end(&till, held).await, until);
+        assert_eq!(till.hold_end(held).await, until);
     }
     assert_eq!(
         till.app.count("select count(*) from payment_attempt").await,
@@ -162,7 +156,7 @@ async fn while_nobody_can_be_prompted_each_guest_reads_what_can_be_done_instead(
     let by_hand = &guests[0];
     let account = by_hand.code.digits();
     let told = format!("Pay KES 9,000 to Paybill 174379, Acc {account}. Room held 120 min");
-    let short = hold_end(&till, by_hand).await;
+    let short = till.hold_end(by_hand).await;
     let mut ends = Vec::new();
     for _ in 0..2 {
         let screen = till
@@ -174,7 +168,7 @@ async fn while_nobody_can_be_prompted_each_guest_reads_what_can_be_done_instead(
             screen.contains(&told) || screen.contains(&told.replace("120", "119")),
             "{screen}"
         );
-        ends.push(hold_end(&till, by_hand).await);
+        ends.push(till.hold_end(by_hand).await);
     }
     assert_eq!(ends[0] - short, TimeDelta::minutes(110));
     assert_eq!(ends[0], ends[1], "asking again gains nothing");
@@ -272,7 +266,7 @@ async fn an_app_is_told_too_and_given_the_pay_bill_instead_of_a_wait() {
     assert_eq!(problem["paybill"], "174379");
     assert_eq!(problem["account"], held.code.digits());
     assert_eq!(problem["ways_to_pay"]["at_lodge"], true);
-    let until = hold_end(&till, &held).await;
+    let until = till.hold_end(&held).await;
     let told = problem["reservation"]["hold_expires_at"].as_str().unwrap();
     assert_eq!(told.parse::<DateTime<Utc>>().unwrap(), until);
     assert_eq!(fake.pushes(), 0);

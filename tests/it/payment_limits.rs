@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use reserveflow::app::Clock;
 use reserveflow::booking::reservation::Status;
-use reserveflow::db::reservations::Reservation;
 use reserveflow::db::reserve::Reserved;
 use serde_json::json;
 
@@ -11,12 +10,6 @@ use crate::payments::Till;
 use crate::support::app::{TestApp, session_id};
 use crate::support::eventually;
 use crate::support::lodging::{Lodge, Wish, stay};
-
-async fn hold_end(till: &Till, held: &Reservation) -> DateTime<Utc> {
-    let client = till.app.pool.get().await.unwrap();
-    let sql = "select hold_expires_at from reservation where reservation_id = $1";
-    client.query_one(sql, &[&held.id]).await.unwrap().get(0)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn asking_to_pay_makes_a_hold_longer_once_however_often_it_is_asked() {
@@ -27,13 +20,13 @@ async fn asking_to_pay_makes_a_hold_longer_once_however_often_it_is_asked() {
     let soon = "update reservation set hold_expires_at = now() + interval '2 minutes'";
     client.execute(soon, &[]).await.unwrap();
     drop(client);
-    let before = hold_end(&till, &held).await;
+    let before = till.hold_end(&held).await;
     let caller = held.msisdn.as_str();
     // Looking, and going away again, gains nothing.
     for answers in [&["3"][..], &["3", "1"], &["3", "1", "0"]] {
         till.app.dialogue(&session_id(), caller, answers).await;
     }
-    assert_eq!(hold_end(&till, &held).await, before);
+    assert_eq!(till.hold_end(&held).await, before);
 
     let mut ends = Vec::new();
     for _ in 0..3 {
@@ -42,12 +35,12 @@ async fn asking_to_pay_makes_a_hold_longer_once_however_often_it_is_asked() {
             .dialogue(&session_id(), caller, &["3", "1", "1"])
             .await;
         assert!(asked.starts_with("END Check your phone"), "{asked}");
-        ends.push(hold_end(&till, &held).await);
+        ends.push(till.hold_end(&held).await);
         till.pass(&held, "status = 'due'").await;
         till.until_attempt(&held, "pending").await;
         till.pass(&held, "status = 'pending'").await;
         till.until_attempt(&held, "failed").await;
-        ends.push(hold_end(&till, &held).await);
+        ends.push(till.hold_end(&held).await);
     }
     let first = ends[0];
     assert!(
@@ -61,7 +54,7 @@ async fn asking_to_pay_makes_a_hold_longer_once_however_often_it_is_asked() {
         .dialogue(&session_id(), caller, &["3", "1", "1"])
         .await;
     assert!(by_hand.contains("to Paybill 174379"), "{by_hand}");
-    assert_eq!(hold_end(&till, &held).await, first);
+    assert_eq!(till.hold_end(&held).await, first);
     assert_eq!(fake.pushes(), 3);
     // Where the lodge gives time for that it is longer, counted from the booking.
     let client = till.app.pool.get().await.unwrap();
@@ -76,7 +69,7 @@ async fn asking_to_pay_makes_a_hold_longer_once_however_often_it_is_asked() {
         till.app
             .dialogue(&session_id(), caller, &["3", "1", "1"])
             .await;
-        assert_eq!(hold_end(&till, &held).await, hour);
+        assert_eq!(till.hold_end(&held).await, hour);
     }
     // When it is over it is over.
     let client = till.app.pool.get().await.unwrap();

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use reserveflow::app::Clock;
 use reserveflow::booking::money::{Currency, Money};
@@ -135,6 +135,14 @@ impl Till {
         let sql = "select status from reservation where reservation_id = $1";
         let row = client.query_one(sql, &[&reservation.id]).await.unwrap();
         Status::find(row.get(0)).unwrap()
+    }
+
+    /// When the room is given back, unless it is paid.
+    pub async fn hold_end(&self, reservation: &Reservation) -> DateTime<Utc> {
+        let client = self.app.pool.get().await.unwrap();
+        let sql = "select hold_expires_at from reservation where reservation_id = $1";
+        let row = client.query_one(sql, &[&reservation.id]).await.unwrap();
+        row.get(0)
     }
 
     /// The result's URL of the last push, at the address where the service listens.
