@@ -215,7 +215,7 @@ impl Line {
     ) -> Result<(Login, bool), Unanswered> {
         let name = login::name(request);
         let fetch = async || {
-            let asked_at = login::now();
+            let asked_at = Utc::now();
             let reply = self.counted(request.clone()).await;
             let reply = reply.map_err(|_| Unanswered::NotSent("login"))?;
             Ok((Login::new(&name, asked_at, &reply), true))

@@ -1,13 +1,14 @@
 //! What an account has to fetch before its first request and that lasts a while. At some providers a new token ends the one
 //! before, so that instances share what one of them has fetched.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Provider;
-use crate::session::store::Store;
+use crate::session::store::{Store, hex};
 use crate::sms::http::{Answer, Reply, SEND_MAX};
 use crate::sms::{Account, Request, Token};
 
@@ -19,8 +20,8 @@ pub(super) const LASTS_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The answer to a login, as instances share it. It holds a token, so it cannot be printed.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Login {
-    /// When it was asked for, in milliseconds since 1970.
-    asked_at: u64,
+    /// When it was asked for.
+    asked_at: DateTime<Utc>,
     status: u16,
     body: String,
     /// Where it is shared.
@@ -30,7 +31,7 @@ pub(super) struct Login {
 
 impl Login {
     /// What came back for a request that was sent at `asked_at`.
-    pub(super) fn new(name: &str, asked_at: u64, reply: &Reply) -> Login {
+    pub(super) fn new(name: &str, asked_at: DateTime<Utc>, reply: &Reply) -> Login {
         let answer = reply.answer();
         Login {
             asked_at,
@@ -67,7 +68,7 @@ impl Login {
     ) -> Option<(Token, Duration)> {
         let token = provider.decode_login(account, &self.answer())?;
         let lasts = token.lasts.min(LASTS_MAX).saturating_sub(MARGIN);
-        let age = Duration::from_millis(now().saturating_sub(self.asked_at));
+        let age = (Utc::now() - self.asked_at).to_std().unwrap_or_default();
         Some((token, lasts.saturating_sub(age)))
     }
 
@@ -92,18 +93,5 @@ pub(super) fn name(request: &Request) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let hash = hash.finalize();
-    let hex: String = hash[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("login:{hex}")
-}
-
-/// In milliseconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
+    format!("login:{}", hex(&hash.finalize()[..16]))
 }
