@@ -97,6 +97,16 @@ const RULES: &[Rule] = &[
          where e.to_status is distinct from r.status and $1::timestamptz is not null order by r.code limit $2",
     ),
     (
+        "events and messages of no reservation",
+        "select format('%s %s', stray.kind, stray.id)
+         from (select 'event' as kind, e.reservation_event_id as id, e.reservation_id from reservation_event e
+               union all
+               select 'message', o.outbox_id, o.reservation_id from outbox o where o.reservation_id is not null) stray
+         where not exists (select from reservation r where r.reservation_id = stray.reservation_id)
+           and $1::timestamptz is not null
+         order by stray.kind, stray.id limit $2",
+    ),
+    (
         "totals that are not the sum of their nights",
         "select format('%s: total %s, nights and fees %s', r.code, r.total, s.total)
          from reservation r

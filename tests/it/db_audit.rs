@@ -112,6 +112,15 @@ pub fn corruptions(kept: &Kept) -> Vec<(String, Vec<String>)> {
             vec!["state and history differ: CODE: no_show, last event confirmed".to_owned()],
         ),
         (
+            format!(
+                "insert into reservation_event (reservation_event_id, reservation_id, to_status, who, channel, why)
+                     overriding system value values (900, '{property}', 'confirmed', 'host', 'sms', 'a stray');
+                 insert into outbox (outbox_id, reservation_id, kind, msisdn, text, expires_at)
+                     overriding system value values (901, '{property}', 'changed', '+254712000000', 'a stray', now())"
+            ),
+            ["event 900", "message 901"].map(|stray| format!("events and messages of no reservation: {stray}")).to_vec(),
+        ),
+        (
             "update reservation set refund = 5 where status = 'confirmed'".to_owned(),
             vec!["money to go back without a sum: CODE: confirmed, refund 5, refunds of 0".to_owned()],
         ),
