@@ -23,7 +23,13 @@ pub(super) const PRICE: i64 = 450_000;
 
 /// As of a server of its own that has run for a while: what is booked in a minute fits into its memory, and its log goes into
 /// files that are there already, of which each takes longer to make than many commits.
-const SETTINGS: &[&str] = &["shared_buffers=512MB", "min_wal_size=1GB"];
+const SETTINGS: &[&str] = &[
+    "shared_buffers=512MB",
+    "min_wal_size=2GB",
+    "max_wal_size=4GB",
+];
+/// Fills as many files of the log as are kept; the next checkpoint makes room in them.
+const MAKE_LOG_FILES: &str = "select count(pg_logical_emit_message(false, 'bench', repeat('-', 1048576))) from generate_series(1, 2048)";
 /// Beside the load of other programs a statement may take its time.
 const UNHURRIED: &str = "set statement_timeout = '10s'";
 
@@ -105,6 +111,7 @@ async fn fill(client: &Client) -> anyhow::Result<()> {
         )
         .await?;
     insert(client, 1, PROPERTIES, UNITS).await?;
+    client.batch_execute(MAKE_LOG_FILES).await?;
     tidy(client).await
 }
 
