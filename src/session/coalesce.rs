@@ -41,27 +41,29 @@ where
     ///
     /// # Errors
     /// What `work` failed with; [`Lost`](Coalesced::Lost) when it panicked.
-    pub async fn get<E>(
+    pub fn get<E>(
         &self,
         key: K,
         work: impl Future<Output = Result<V, E>> + Send + 'static,
-    ) -> Result<V, Coalesced<E>>
+    ) -> impl Future<Output = Result<V, Coalesced<E>>> + Send
     where
         E: Send + Sync + 'static,
     {
+        // In a box: the cache has several copies of its type in its own, and a task is moved as a whole.
+        let work = Box::pin(work);
         let (results, ttl) = (self.results.clone(), self.ttl);
-        let work = async move { work.await.map(|value| (Instant::now(), value)) };
-        let found = tokio::spawn(async move {
-            if let Some((at, _)) = results.get(&key).await
-                && at.elapsed() >= ttl
-            {
-                results.invalidate(&key).await;
+        async move {
+            match results.get(&key).await {
+                Some((at, value)) if at.elapsed() < ttl => return Ok(value),
+                Some(_) => results.invalidate(&key).await,
+                None => {}
             }
-            results.try_get_with(key, work).await
-        });
-        match found.await {
-            Ok(result) => result.map(|(_, value)| value).map_err(Coalesced::Failed),
-            Err(_) => Err(Coalesced::Lost),
+            let work = async move { work.await.map(|value| (Instant::now(), value)) };
+            let found = tokio::spawn(async move { results.try_get_with(key, work).await });
+            match found.await {
+                Ok(result) => result.map(|(_, value)| value).map_err(Coalesced::Failed),
+                Err(_) => Err(Coalesced::Lost),
+            }
         }
     }
 }

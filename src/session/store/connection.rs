@@ -131,12 +131,17 @@ impl Shared {
             .cloned()
     }
 
-    /// Connected by the first of this thread who needs it; the others wait for him.
     async fn link(&self) -> RedisResult<Link> {
         let seat = self.seats.get_or_default();
-        if let Some(link) = self.current(seat) {
-            return Ok(link);
+        match self.current(seat) {
+            Some(link) => Ok(link),
+            // In a box: no command need carry what it takes.
+            None => Box::pin(self.link_anew(seat)).await,
         }
+    }
+
+    /// Connected by the first of this thread who needs it; the others wait for him.
+    async fn link_anew(&self, seat: &Seat) -> RedisResult<Link> {
         let _connecting = seat.connecting.lock().await;
         if let Some(link) = self.current(seat) {
             return Ok(link);
