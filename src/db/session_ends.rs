@@ -108,7 +108,7 @@ pub async fn is_past(client: &impl GenericClient, past: &Past<'_>) -> Result<boo
                             where turn_door = $1 and turn_session = $2
                               and created_at < now() - make_interval(secs => $5))
                  or exists (select from draft
-                            where msisdn = $3 and draft->>'session' = $4
+                            where msisdn = $3 and session = $4
                               and saved_at < now() - make_interval(secs => $5)) as past",
         )
         .await?;

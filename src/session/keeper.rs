@@ -14,6 +14,7 @@ use crate::db::guests::{self, Remembered};
 use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
+use crate::session::packed;
 use crate::session::store::SessionKey;
 
 /// The most callers waiting to be written; over it the newest are forgotten.
@@ -75,7 +76,6 @@ pub struct Resume {
     /// Which session got here.
     pub session: SessionKey,
     /// Which dialogue under the session's id; empty where ids never come again.
-    #[serde(default)]
     pub begun: String,
     /// All its answers so far, [`kept`](crate::ussd::transcript::kept).
     pub transcript: String,
@@ -84,8 +84,27 @@ pub struct Resume {
     /// Where the menu stands.
     pub state: State,
     /// Whether the dialogue has ended since: it is not offered then.
-    #[serde(default)]
     pub over: bool,
+}
+
+impl Resume {
+    /// As it is kept.
+    pub fn draft(&self) -> Option<guests::Draft> {
+        Some(guests::Draft {
+            session: self.session.as_str().to_owned(),
+            is_over: self.over,
+            dialogue: packed::write(self)?,
+        })
+    }
+
+    /// From what was kept; `None` when another version did.
+    pub fn read(draft: &guests::Draft) -> Option<Resume> {
+        let resume: Resume = packed::read(&draft.dialogue)?;
+        Some(Resume {
+            over: draft.is_over,
+            ..resume
+        })
+    }
 }
 
 /// Callers waiting to be written.
@@ -218,7 +237,7 @@ fn row((msisdn, memory): &(Msisdn, Memory)) -> Remembered<'_> {
         name: memory.name.as_deref(),
         places: &memory.places,
         draft: match &memory.draft {
-            Draft::Save(resume) => serde_json::value::to_raw_value(resume).ok(),
+            Draft::Save(resume) => resume.draft(),
             Draft::Keep | Draft::Close => None,
         },
         closes: memory.draft == Draft::Close,

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod lodges;
 pub mod menus;
 pub mod notices;
+mod packed;
 mod paying;
 pub mod records;
 mod redial;

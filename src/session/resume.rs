@@ -1,7 +1,5 @@
 //! A dialogue that is new or was lost: where it goes on.
 
-use serde_json::Value;
-
 use crate::db::guests::Caller;
 use crate::db::patience::{EXTRA_MAX, within};
 use crate::db::session_ends::Past;
@@ -184,11 +182,11 @@ impl Session {
         match pending.draft {
             Draft::Keep => {}
             Draft::Close => {
-                if let Some(Value::Object(draft)) = &mut caller.draft {
-                    draft.insert("over".to_owned(), Value::Bool(true));
+                if let Some(draft) = &mut caller.draft {
+                    draft.is_over = true;
                 }
             }
-            Draft::Save(draft) => caller.draft = serde_json::to_value(draft).ok(),
+            Draft::Save(resume) => caller.draft = resume.draft(),
         }
         Ok(caller)
     }
@@ -209,5 +207,5 @@ fn chosen(caller: &Caller) -> Option<String> {
 }
 
 fn kept(caller: Caller) -> Option<Resume> {
-    serde_json::from_value(caller.draft?).ok()
+    Resume::read(&caller.draft?)
 }

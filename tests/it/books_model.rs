@@ -19,7 +19,7 @@ use reserveflow::books::memory::{self, AttemptStatus, Ledger, MemoryBooks, Night
 use reserveflow::chance::Chance;
 use reserveflow::db::change::{Change, Changed};
 use reserveflow::db::effect::{Cause, Draft, Turn};
-use reserveflow::db::guests::Remembered;
+use reserveflow::db::guests::{self, Remembered};
 use reserveflow::db::outbox::{Claimed, Outcome, Via};
 use reserveflow::db::payments::attempts::{Ask, Part};
 use reserveflow::db::payments::settle::{Arrival, Purpose, Texts, find_payable, settle};
@@ -29,8 +29,6 @@ use reserveflow::db::session_ends::{Past, SessionEndRow};
 use reserveflow::phone::Msisdn;
 use reserveflow::simulate::link::Link;
 use reserveflow::sms::{DeliveryReport, DeliveryStatus};
-use serde_json::json;
-use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
 use crate::support::lodging::{GUEST, Lodge, kes, msisdn, stay, today};
@@ -535,10 +533,11 @@ impl Story {
         let (turn, memory) = (self.turn(), self.memory());
         let places = ["a", "b", "c", "d"][..self.rng.random_range(0..4)].iter();
         let places: Vec<String> = places.map(|place| (*place).to_owned()).collect();
-        let draft = self
-            .rng
-            .random_ratio(1, 3)
-            .then(|| json!({ "session": turn.session }));
+        let draft = self.rng.random_ratio(1, 3).then(|| guests::Draft {
+            session: turn.session.clone(),
+            is_over: false,
+            dialogue: vec![1],
+        });
         let closes = draft.is_none() && self.rng.random_ratio(1, 2);
         let (has_name, was_live) = (self.rng.random_ratio(1, 3), self.rng.random_ratio(1, 2));
         let end = SessionEndRow {
@@ -568,7 +567,7 @@ impl Story {
                 language: has_name.then_some("sw"),
                 name: has_name.then_some("Juma"),
                 places: &places,
-                draft: draft.as_ref().map(|draft| to_raw_value(draft).unwrap()),
+                draft: draft.clone(),
                 closes,
             };
             books.remember(&[new]).await.unwrap();

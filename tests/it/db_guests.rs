@@ -3,11 +3,9 @@
 use reserveflow::db::call_backs::insert_call_back;
 use reserveflow::db::consents::{self, Consent};
 use reserveflow::db::effect::Turn;
-use reserveflow::db::guests::{Caller, Remembered, find, find_callers, remember};
+use reserveflow::db::guests::{Caller, Draft, Remembered, find, find_callers, remember};
 use reserveflow::db::session_ends::{SessionEndRow, insert_session_end};
 use reserveflow::menu::files::Version;
-use serde_json::json;
-use serde_json::value::to_raw_value;
 
 use crate::support::lodging::msisdn;
 use crate::support::postgres::database;
@@ -100,17 +98,19 @@ async fn a_draft_is_offered_for_half_an_hour() {
         ..NOTHING
     };
     let draft = async || find_callers(&client, &asha).await.unwrap().remove(0);
-    for place in ["x", "y"] {
-        let draft = Some(to_raw_value(&json!({"place": place})).unwrap());
+    let kept = |session: &str, is_over| Draft {
+        session: session.to_owned(),
+        is_over,
+        dialogue: vec![0, 255],
+    };
+    for session in ["x", "y"] {
+        let draft = Some(kept(session, false));
         remember(&client, &[Remembered { draft, ..of() }])
             .await
             .unwrap();
     }
     let caller = draft().await;
-    assert_eq!(
-        (caller.guest, caller.draft),
-        (None, Some(json!({"place": "y"})))
-    );
+    assert_eq!((caller.guest, caller.draft), (None, Some(kept("y", false))));
     remember(
         &client,
         &[Remembered {
@@ -120,10 +120,7 @@ async fn a_draft_is_offered_for_half_an_hour() {
     )
     .await
     .unwrap();
-    assert_eq!(
-        draft().await.draft,
-        Some(json!({"place": "y", "over": true}))
-    );
+    assert_eq!(draft().await.draft, Some(kept("y", true)));
     client
         .execute(
             "update draft set saved_at = now() - interval '31 minutes'",

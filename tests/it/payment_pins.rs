@@ -106,6 +106,11 @@ async fn a_pin_typed_on_a_payment_screen_is_kept_and_logged_nowhere() {
     let tables = "select table_name from information_schema.tables
                   where table_schema = 'public' and table_type = 'BASE TABLE'
                     and table_name not in ('property_availability', 'property', 'place', 'host')";
+    // Digits among bytes are shown as digits.
+    client
+        .batch_execute("set bytea_output = escape")
+        .await
+        .unwrap();
     for row in client.query(tables, &[]).await.unwrap() {
         let table: String = row.get(0);
         // Between other digits it is part of an id.
@@ -142,7 +147,9 @@ async fn in_redis(session: &str, caller: &str) -> Vec<String> {
     assert!(!keys.is_empty());
     let mut kept = redis::cmd("MGET");
     kept.arg(&keys);
-    let mut kept: Vec<String> = kept.query_async(&mut redis).await.unwrap();
-    kept.extend(keys);
-    kept
+    let kept: Vec<Vec<u8>> = kept.query_async(&mut redis).await.unwrap();
+    let kept = kept
+        .iter()
+        .map(|kept| String::from_utf8_lossy(kept).into_owned());
+    kept.chain(keys).collect()
 }

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use super::before;
 use crate::db::effect::Turn;
-use crate::db::guests::{Caller, DRAFT_AGE_MAX, Guest, RECENT_PLACES_MAX, Remembered};
+use crate::db::guests::{Caller, DRAFT_AGE_MAX, Draft, Guest, RECENT_PLACES_MAX, Remembered};
 use crate::db::session_ends::{OVERTAKEN, Past, SessionEndRow, TOLD_AGAIN};
 use crate::phone::Msisdn;
 
 #[derive(Default)]
 pub(super) struct Callers {
     guests: BTreeMap<String, Guest>,
-    drafts: BTreeMap<String, (Value, DateTime<Utc>)>,
+    drafts: BTreeMap<String, (Draft, DateTime<Utc>)>,
     call_backs: BTreeSet<String>,
     /// When a session ended last, by aggregator, session and number.
     ends: BTreeMap<(String, String, Option<String>), DateTime<Utc>>,
@@ -58,19 +57,19 @@ impl Callers {
                 .collect();
         }
         if new.closes
-            && let Some((Value::Object(draft), _)) = self.drafts.get_mut(new.msisdn)
+            && let Some((draft, _)) = self.drafts.get_mut(new.msisdn)
         {
-            draft.insert("over".to_owned(), Value::Bool(true));
+            draft.is_over = true;
         }
         if let Some(draft) = &new.draft {
-            let draft = serde_json::from_str(draft.get()).unwrap_or_default();
-            self.drafts.insert(new.msisdn.to_owned(), (draft, now));
+            self.drafts
+                .insert(new.msisdn.to_owned(), (draft.clone(), now));
         }
     }
 
     pub(super) fn has_draft_before(&self, past: &Past<'_>, moment: DateTime<Utc>) -> bool {
         let draft = self.drafts.get(past.msisdn.as_str());
-        draft.is_some_and(|(draft, saved_at)| draft["session"] == past.key && *saved_at < moment)
+        draft.is_some_and(|(draft, saved_at)| draft.session == past.key && *saved_at < moment)
     }
 
     pub(super) fn call_back(&mut self, turn: &Turn) -> bool {

@@ -235,13 +235,10 @@ pub struct Dialogue {
     /// Where the menu stands; `None` after the last screen.
     pub state: Option<State>,
     /// When the last screen was shown, in milliseconds since 1970.
-    #[serde(default)]
     pub shown_at: i64,
     /// The number of its last answer, where the aggregator numbers them.
-    #[serde(default)]
     pub number: Option<u32>,
     /// Tells this dialogue from an earlier one under the same session id; empty where ids never come again.
-    #[serde(default)]
     pub begun: String,
 }
 

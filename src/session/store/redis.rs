@@ -16,6 +16,7 @@ use super::{
     TurnEnd, millis,
 };
 use crate::breaker::Breaker;
+use crate::session::packed;
 
 /// How long one command may take, and both tries of it with all waiting for a connection.
 const ANSWER_MAX: Duration = Duration::from_millis(150);
@@ -160,12 +161,12 @@ fn claimed(token: i64, unfinished: bool, dialogue: Option<Box<Dialogue>>) -> Ope
 
 /// A dialogue written by another version, or damaged, is as good as lost.
 fn read(stored: Option<Vec<u8>>) -> Option<Box<Dialogue>> {
-    serde_json::from_slice(&stored?)
-        .inspect_err(|_| {
-            metrics::counter!("dialogues_damaged_total").increment(1);
-            tracing::warn!("a stored dialogue cannot be read and is rebuilt");
-        })
-        .ok()
+    let read = packed::read(&stored?);
+    if read.is_none() {
+        metrics::counter!("dialogues_damaged_total").increment(1);
+        tracing::warn!("a stored dialogue cannot be read and is rebuilt");
+    }
+    read
 }
 
 /// Every dialogue of every instance.
@@ -268,7 +269,7 @@ impl RedisStore {
         }
         // Longer than its receipts: they are told by it.
         call.arg(token)
-            .arg(serde_json::to_vec(end.dialogue).unwrap_or_default())
+            .arg(packed::write(end.dialogue).unwrap_or_default())
             .arg(millis(SESSION_TTL + LEASE))
             .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
             .arg(millis(turn.receipt_age_max()));
