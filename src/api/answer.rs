@@ -9,6 +9,7 @@ use actix_web::http::header::{AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -153,11 +154,7 @@ fn opaque(tag: &str) -> &str {
 /// Weak: equal data may come with another time, or compressed.
 fn tag(data: &[u8]) -> String {
     let digest = Sha256::digest(data);
-    let hex: String = digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("W/\"{hex}\"")
+    format!("W/\"{}\"", HEXLOWER.encode(&digest[..16]))
 }
 
 /// CRC-32 in 8 lower-case hexadecimal digits.

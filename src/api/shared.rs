@@ -12,7 +12,7 @@ use super::answer::{Answer, Metadata};
 use super::problem::Problem;
 use crate::app::App;
 use crate::session::coalesce::{Coalesced, Coalescer};
-use crate::session::search::hex;
+use crate::session::search::short_name;
 
 /// How long an answer may still be shown, marked as stale, while the database is away.
 const REMEMBERED_TTL: Duration = Duration::from_secs(60 * 60);
@@ -89,7 +89,7 @@ async fn across(
     let name = format!(
         "api:{}:{{{}}}",
         app.searches.database(),
-        hex(name.as_bytes())
+        short_name(name.as_bytes())
     );
     app.store
         .share(&name, ttl, read, |answer| Some(write(answer)), work)

@@ -11,6 +11,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use chrono::{Datelike, Months, NaiveDate};
+use data_encoding::HEXLOWER;
 use deadpool_postgres::{Client, Pool};
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -205,10 +206,7 @@ async fn rest(since: Instant) -> Instant {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use deadpool_postgres::GenericClient;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
@@ -197,10 +198,7 @@ async fn run(client: &impl GenericClient, file: &Migration) -> Result<(), tokio_
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::{env, process};
 
+use data_encoding::HEXLOWER;
 use nix::unistd::{Uid, User, geteuid};
 use sha2::{Digest, Sha256};
 
@@ -191,7 +192,7 @@ fn account(postgres: &Path) -> Result<Option<Account>, StoresError> {
 /// `data/socket`, or a short folder under the temporary one, named after a hash of the data folder.
 fn socket_folder(data: &Path) -> Result<PathBuf, StoresError> {
     let hash = Sha256::digest(data.as_os_str().as_encoded_bytes());
-    let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = HEXLOWER.encode(&hash[..8]);
     let short = env::temp_dir().join(format!("reserveflow-{hash}"));
     [data.join("socket"), short]
         .into_iter()

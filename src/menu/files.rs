@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::string::FromUtf8Error;
 
+use data_encoding::HEXLOWER;
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -154,7 +155,7 @@ impl Sources {
             hash.update(text.as_bytes());
         }
         let digest = hash.finalize();
-        Version(digest[..16].iter().map(|b| format!("{b:02x}")).collect())
+        Version(HEXLOWER.encode(&digest[..16]))
     }
 
     /// Checks everything for these doors and makes it ready to be spoken.

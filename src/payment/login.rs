@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Provider;
-use crate::session::store::{Store, hex};
+use crate::session::store::Store;
 use crate::sms::http::{Answer, Reply, SEND_MAX};
 use crate::sms::{Account, Request, Token};
 
@@ -93,5 +94,5 @@ pub(super) fn name(request: &Request) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    format!("login:{}", hex(&hash.finalize()[..16]))
+    format!("login:{}", HEXLOWER.encode(&hash.finalize()[..16]))
 }

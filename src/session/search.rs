@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -41,7 +42,7 @@ impl Searches {
     /// Shares with instances on the same database; `database` tells it from others on the same Redis and is not kept.
     pub fn new(database: &str) -> Searches {
         Searches {
-            database: hex(database.as_bytes()),
+            database: short_name(database.as_bytes()),
             now: Coalescer::new(SHARED_TTL, SEARCHES_MAX),
             remembered: Cache::builder()
                 .time_to_live(REMEMBERED_TTL)
@@ -81,7 +82,11 @@ impl Searches {
 async fn shared(app: &App, wanted: Search) -> Result<Arc<Found>, DbError> {
     let wanted_json = serde_json::to_vec(&wanted).unwrap_or_default();
     // The same for the same search on every instance.
-    let name = format!("search:{}:{{{}}}", app.searches.database, hex(&wanted_json));
+    let name = format!(
+        "search:{}:{{{}}}",
+        app.searches.database,
+        short_name(&wanted_json)
+    );
     let read = |stored: &[u8]| {
         // `None`: written by another version.
         let found = serde_json::from_slice::<Found>(stored).ok()?;
@@ -111,10 +116,6 @@ async fn remember(app: &App, wanted: Search, found: Found) -> Arc<Found> {
 }
 
 /// A short name for any bytes: half of their SHA-256.
-pub fn hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+pub fn short_name(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes)[..16])
 }

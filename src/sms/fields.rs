@@ -1,6 +1,7 @@
 //! The named values of a webhook, wherever it carries them: in the query, a form or a flat JSON object.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::BadSms;
 use crate::phone::Msisdn;
@@ -143,12 +144,7 @@ pub fn parse_date(raw: &str) -> Option<DateTime<Utc>> {
 
 /// Hexadecimal octets in either case. `None`: something else.
 pub fn parse_hex(raw: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let (pairs, rest) = raw.as_chunks::<2>();
-    let octet = |&[high, low]: &[u8; 2]| Some(digit(high)? << 4 | digit(low)?);
-    rest.is_empty()
-        .then(|| pairs.iter().map(octet).collect())
-        .flatten()
+    HEXLOWER_PERMISSIVE.decode(raw).ok()
 }
 
 /// Percent signs and plus signs taken back. A percent sign that begins no octet stands for itself.

@@ -265,6 +265,7 @@ fn decode(codes: &[u8]) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -284,10 +285,6 @@ mod tests {
         }
     }
 
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-
     #[test]
     fn sms_vectors() {
         for case in vectors("sms") {
@@ -298,7 +295,7 @@ mod tests {
             let parts = split_sms(text, measured.encoding);
             assert_eq!(parts.len() as u64, case["segments"], "{name}");
             if let Some(wanted) = case.get("septets_hex") {
-                assert_eq!(hex(&unpacked(text).unwrap()), *wanted, "{name}");
+                assert_eq!(HEXLOWER.encode(&unpacked(text).unwrap()), *wanted, "{name}");
             }
             if let Some(wanted) = case.get("segment_lengths") {
                 let lengths: Vec<usize> = parts.iter().map(|part| measure(part).units).collect();

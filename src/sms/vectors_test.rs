@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -303,8 +304,8 @@ impl Run {
                     "kind": "inbound", "id": sms.provider_id, "msisdn": sms.msisdn.as_str(), "to": sms.recipient,
                     "text": sms.text, "at": sms.at.map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
                     "operator": sms.operator, "link_id": sms.link_id, "media": sms.media, "opt_out": sms.opt_out,
-                    "binary": sms.binary.as_ref().map(|binary| hex(&binary.data)),
-                    "udh": sms.binary.as_ref().map(|binary| hex(&binary.header)), "duplicate": known,
+                    "binary": sms.binary.as_ref().map(|binary| HEXLOWER.encode(&binary.data)),
+                    "udh": sms.binary.as_ref().map(|binary| HEXLOWER.encode(&binary.header)), "duplicate": known,
                 })
             }
             Event::Report(report) => {
@@ -353,10 +354,6 @@ impl Run {
 
 fn msisdn(raw: &str) -> Msisdn {
     Msisdn::parse(raw).unwrap()
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn report_seen(report: &DeliveryReport) -> Value {
@@ -561,9 +558,7 @@ fn while_a_secret_is_replaced_both_sign() {
         let next = format!("{name}_next");
         let account = Account::new([(name, "old"), (next.as_str(), "new")]);
         for (secret, believed) in [("old", true), ("new", true), ("none", false)] {
-            let hex = |octets: Vec<u8>| -> String {
-                octets.iter().map(|octet| format!("{octet:02x}")).collect()
-            };
+            let hex = |octets: Vec<u8>| HEXLOWER.encode(&octets);
             let termii = hex(hmac(Algorithm::Sha512, secret.as_bytes(), body));
             let pairs = "https://x/messageId1msisdn447700900001timestamp1714555800";
             let twilio =

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use deadpool_postgres::GenericClient;
 use rand::RngExt;
 use tokio_postgres::Row;
@@ -129,7 +130,7 @@ pub async fn ask(client: &impl GenericClient, ask: &Ask<'_>) -> Result<Asked, Db
 /// Nobody guesses it, and it holds no word that a provider refuses in a URL.
 pub(super) fn secret() -> String {
     let bytes: [u8; SECRET_BYTES] = rand::rng().random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&bytes)
 }
 
 /// Where a claimed attempt stands.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::RedisError;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::error::Elapsed;
@@ -103,7 +104,10 @@ impl SessionKey {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
-        SessionKey(format!("session:{{{}}}", hex(&hash.finalize()[..16])))
+        SessionKey(format!(
+            "session:{{{}}}",
+            HEXLOWER.encode(&hash.finalize()[..16])
+        ))
     }
 }
 
@@ -112,16 +116,6 @@ impl SessionKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Two digits a byte.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
 }
 
 /// What tells a turn of a session from every other. Where that is little, only the session's last turn can come again: after
@@ -195,7 +189,7 @@ impl Identity {
             ToldBy::Hop => 'h',
             ToldBy::Dialled => 'd',
         };
-        format!("{kind}:{}", hex(&self.name))
+        format!("{kind}:{}", HEXLOWER.encode(&self.name))
     }
 
     /// How long its receipt counts.
