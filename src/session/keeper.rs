@@ -2,7 +2,7 @@
 //! the reply, the newest of each caller only; what is not written yet is read from here.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -110,7 +110,8 @@ impl Resume {
 /// Callers waiting to be written.
 #[derive(Default)]
 pub struct Keeper {
-    pending: Mutex<BTreeMap<Msisdn, Memory>>,
+    /// Shared with whoever is writing them: what is still the same afterwards is written.
+    pending: Mutex<BTreeMap<Msisdn, Arc<Memory>>>,
     wake: Notify,
 }
 
@@ -125,7 +126,7 @@ impl Keeper {
             metrics::counter!("guest_memories_dropped_total").increment(1);
             return;
         }
-        let memory = pending.entry(msisdn.clone()).or_default();
+        let memory = Arc::make_mut(pending.entry(msisdn.clone()).or_default());
         memory.language = newer.language.or(memory.language.take());
         memory.name = newer.name.or(memory.name.take());
         memory.places = last_places(newer.places, std::mem::take(&mut memory.places));
@@ -140,7 +141,8 @@ impl Keeper {
 
     /// What is not written yet of a caller.
     pub fn pending(&self, msisdn: &Msisdn) -> Memory {
-        self.lock().get(msisdn).cloned().unwrap_or_default()
+        let waiting = self.lock().get(msisdn).cloned();
+        waiting.map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 
     /// Writes until `stop`, then what is left.
@@ -181,7 +183,10 @@ impl Keeper {
             write(books, together).await?;
             let mut pending = self.lock();
             for (msisdn, memory) in together {
-                if pending.get(msisdn) == Some(memory) {
+                if pending
+                    .get(msisdn)
+                    .is_some_and(|now| Arc::ptr_eq(now, memory))
+                {
                     pending.remove(msisdn);
                 } else {
                     self.wake.notify_one();
@@ -191,7 +196,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Msisdn, Memory>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Msisdn, Arc<Memory>>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -209,7 +214,7 @@ pub fn last_places(newer: Vec<String>, older: Vec<String>) -> Vec<String> {
 }
 
 /// One caller that the database refuses is forgotten, and keeps none of the others from being remembered.
-async fn write(books: &Books, callers: &[(Msisdn, Memory)]) -> Result<(), DbError> {
+async fn write(books: &Books, callers: &[(Msisdn, Arc<Memory>)]) -> Result<(), DbError> {
     let rows: Vec<_> = callers.iter().map(row).collect();
     match books.remember(&rows).await {
         Err(DbError::Refused(_)) => {}
@@ -230,7 +235,7 @@ async fn write(books: &Books, callers: &[(Msisdn, Memory)]) -> Result<(), DbErro
     Ok(())
 }
 
-fn row((msisdn, memory): &(Msisdn, Memory)) -> Remembered<'_> {
+fn row((msisdn, memory): &(Msisdn, Arc<Memory>)) -> Remembered<'_> {
     Remembered {
         msisdn: msisdn.as_str(),
         language: memory.language.as_deref(),
