@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version of what is written.
+/// The version of what is written: another one with every change of a type that is in it, which the bytes do not tell.
 const FORMAT: u8 = 1;
 
 /// `None` for what may not be written anywhere: a PIN is known to the work that follows its screen only.
@@ -35,6 +35,7 @@ mod tests {
     use crate::menu::pin::Pin;
     use crate::menu::step::State;
     use crate::menu::value::{Value, Values};
+    use crate::session::search::short_name;
     use crate::session::store::Dialogue;
 
     fn dialogue(values: Values) -> Dialogue {
@@ -89,6 +90,13 @@ mod tests {
         for other in [&json[..], &longer, shorter, &later, &[]] {
             assert_eq!(read::<Dialogue>(other), None);
         }
+    }
+
+    #[test]
+    fn another_form_has_another_number() {
+        let packed = write(&dialogue(one_of_each())).unwrap();
+        assert_eq!(packed[0], FORMAT);
+        assert_eq!(short_name(&packed), "6fed5ec4d90cab46522fa47726a78994");
     }
 
     #[test]
