@@ -9,12 +9,11 @@ use actix_web::http::header::{AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
+use crate::session::search::short_name;
 
 /// What an answer says of its data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -153,8 +152,7 @@ fn opaque(tag: &str) -> &str {
 
 /// Weak: equal data may come with another time, or compressed.
 fn tag(data: &[u8]) -> String {
-    let digest = Sha256::digest(data);
-    format!("W/\"{}\"", HEXLOWER.encode(&digest[..16]))
+    format!("W/\"{}\"", short_name(data))
 }
 
 /// CRC-32 in 8 lower-case hexadecimal digits.
