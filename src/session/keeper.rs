@@ -83,7 +83,8 @@ pub struct Resume {
     pub menus: Version,
     /// Where the menu stands.
     pub state: State,
-    /// Whether the dialogue has ended since: it is not offered then.
+    /// Whether the dialogue has ended since: it is not offered then. Kept beside the rest, to be changed alone.
+    #[serde(skip)]
     pub over: bool,
 }
 
