@@ -182,7 +182,9 @@ impl Bench<'_> {
     }
 
     async fn finish(&mut self, mut load: Command) -> anyhow::Result<Outcome> {
-        let output = load.stderr(Stdio::inherit()).output().await?;
+        // `output` would keep for itself what it says of its troubles.
+        let running = load.stdout(Stdio::piped()).spawn()?;
+        let output = running.wait_with_output().await?;
         anyhow::ensure!(output.status.success(), "the load generator failed");
         let outcome: Outcome = serde_json::from_slice(&output.stdout).context("load")?;
         self.first += outcome.calls;
