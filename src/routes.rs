@@ -7,12 +7,13 @@ use crate::{api, console, funnel, health, operator, simulator};
 
 /// What aggregators and providers post to, and what apps ask; `origins` are the web pages that may.
 pub fn public(cfg: &mut ServiceConfig, origins: &[String]) {
-    api::configure(cfg, origins);
+    // First, because most requests by far are calls.
     cfg.service(web::resource("/ussd/{aggregator}/{token}{rest:(/.*)?}").to(ussd::receive))
         .service(web::resource("/sms/{provider}/{token}/{door}").to(sms::receive))
         .service(
             web::resource("/pay/{provider}/{token}/{door}{secret:(/[^/]*)?}").to(payment::receive),
         );
+    api::configure(cfg, origins);
 }
 
 /// What the operator looks at.
