@@ -16,17 +16,18 @@ use crate::country::Country;
 use crate::db::DbError;
 use crate::doors::Doors;
 use crate::funnel::Funnel;
-use crate::menu::Menu;
 use crate::menu::date::weekend;
 use crate::menu::input::Reader;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
 use crate::menu::value::{Value, Values};
+use crate::menu::{Menu, Menus};
 use crate::payment::away::Breakers;
 use crate::phone::Msisdn;
 use crate::places::{Gazetteer, Place, PlaceKind};
 use crate::session::coalesce::Flights;
 use crate::session::error::TurnError;
+use crate::session::given::{Given, Whom};
 use crate::session::keeper::Keeper;
 use crate::session::limits::Limits;
 use crate::session::menus::LiveMenus;
@@ -88,6 +89,7 @@ pub struct App {
     /// What is random in a dialogue.
     pub chance: Chance,
     gazetteer: RwLock<Arc<Gazetteer>>,
+    given: Given,
     /// Of callers who chose another than their country's.
     languages: moka::sync::Cache<Msisdn, String>,
 }
@@ -177,6 +179,7 @@ impl App {
             clock,
             chance,
             languages: moka::sync::Cache::new(LANGUAGES_MAX),
+            given: Given::default(),
             gazetteer: RwLock::new(Arc::new(Gazetteer::new(Vec::new()))),
         }
     }
@@ -257,17 +260,33 @@ impl App {
     }
 
     /// What every text can show.
-    pub fn given(&self, menu: &Menu, country: &Country, service_code: &str) -> Values {
-        let today = self.local_time(country).today;
+    pub fn given(
+        &self,
+        menus: &Arc<Menus>,
+        country: &'static Country,
+        service_code: &str,
+    ) -> Arc<Values> {
+        let whom = Whom {
+            menus,
+            country,
+            service_code,
+            today: self.local_time(country).today,
+        };
+        self.given.find(whom, || self.give(whom))
+    }
+
+    fn give(&self, whom: Whom<'_>) -> Values {
+        let Whom { country, today, .. } = whom;
+        let languages = whom.menus.menu.names_spoken_in(country);
         [
             ("today", Value::Date(today)),
             ("tomorrow", Value::Date(today + Days::new(1))),
             ("yesterday", Value::Date(today - Days::new(1))),
             ("weekend", Value::Date(weekend(today))),
-            ("service_code", Value::text(service_code)),
+            ("service_code", Value::text(whom.service_code)),
             ("care_phone", Value::text(self.config.care_phone.as_str())),
             ("country", Value::text(country.code)),
-            ("languages", Value::text(menu.names_spoken_in(country))),
+            ("languages", Value::Text(languages)),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -301,7 +320,7 @@ impl App {
         message: Message,
         language: &Language,
         item: Option<&Value>,
-        country: &Country,
+        country: &'static Country,
     ) -> String {
         let menus = self.menus.current();
         let language = if menus.messages.says(message, &language.code) {
@@ -311,7 +330,7 @@ impl App {
             let menu = &menus.menu;
             menu.language(menu.default_language(country))
         };
-        let given = self.given(&menus.menu, country, self.service_code());
+        let given = self.given(&menus, country, self.service_code());
         menus.messages.say(message, language, item, &given)
     }
 }

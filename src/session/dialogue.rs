@@ -251,7 +251,7 @@ impl Session {
 
     pub(super) fn spoken(&self, menus: Arc<Menus>, service_code: &str) -> Spoken {
         Spoken {
-            given: self.app.given(&menus.menu, self.country, service_code),
+            given: self.app.given(&menus, self.country, service_code),
             menus,
         }
     }

@@ -163,7 +163,7 @@ impl LiveMenus {
 /// The menus that a dialogue is in, and what any of their texts can show.
 pub(super) struct Spoken {
     pub(super) menus: Arc<Menus>,
-    pub(super) given: Values,
+    pub(super) given: Arc<Values>,
 }
 
 impl Spoken {

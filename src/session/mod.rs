@@ -6,6 +6,7 @@ mod bookings;
 pub mod coalesce;
 mod dialogue;
 pub mod error;
+pub mod given;
 pub mod keeper;
 pub mod limits;
 pub mod lodges;

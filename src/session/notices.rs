@@ -30,7 +30,7 @@ pub fn made(
     booking: &Booking<'_>,
     offer: &Offer,
     language: &Language,
-    country: &Country,
+    country: &'static Country,
 ) -> Vec<Draft> {
     let friend = booking.guest_msisdn;
     let terms = Terms {

@@ -60,7 +60,7 @@ pub fn quote(
     offer: &Offer,
     stay: Stay,
     language: &Language,
-    country: &Country,
+    country: &'static Country,
 ) -> Value {
     let check_in = stay.check_in().and_time(offer.check_in_time);
     let cancel_until = check_in - Duration::hours(i64::from(offer.cancel_hours));

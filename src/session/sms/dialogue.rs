@@ -196,7 +196,7 @@ impl Inbound<'_> {
         Spoken {
             given: self
                 .app
-                .given(&menus.menu, self.country, self.app.service_code()),
+                .given(&menus, self.country, self.app.service_code()),
             menus,
         }
     }
