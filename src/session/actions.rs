@@ -35,8 +35,6 @@ use crate::sms::gsm7;
 
 /// The greatest age of offers that is told.
 const AGE_MINUTES_MAX: i64 = 60;
-/// Offers of one search: three pages, the last with the option to get them by SMS.
-const OFFERS_MAX: usize = 8;
 /// A list of offers is of no use after so long.
 const OFFERS_TEXT_TTL: Duration = Duration::hours(6);
 /// The most hours ahead that are told.
@@ -302,10 +300,7 @@ impl Work<'_> {
         let Some(wanted) = self.wanted() else {
             return done("unavailable");
         };
-        let listed = |found: &Found| {
-            let offers = found.offers.iter().take(OFFERS_MAX).map(records::offer);
-            listed("offers", offers.collect())
-        };
+        let listed = |found: &Found| done("found").bind("offers", found.listed());
         match self.app.searches.find(self.app, wanted.clone()).await {
             Ok(found) if found.offers.is_empty() => return self.none_for(&wanted).await,
             Ok(found) => return listed(&found),

@@ -1,7 +1,7 @@
 //! Availability searches: asked once for all who ask the same, in this instance and in the others, and remembered for when
 //! the database is away. What is found is looked at again before it is sold.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,13 +14,17 @@ use crate::app::App;
 use crate::booking::offer::{Offer, Search};
 use crate::db::DbError;
 use crate::db::patience::{ASK_MAX, within};
+use crate::menu::value::Value;
 use crate::session::coalesce::{Coalesced, Coalescer};
+use crate::session::records;
 
 /// How long a result is shared before the database is asked again.
 pub const SHARED_TTL: Duration = Duration::from_secs(2);
 /// How long a result may still be shown, with its age, while the database is away.
 const REMEMBERED_TTL: Duration = Duration::from_secs(60 * 60);
 const SEARCHES_MAX: u64 = 10_000;
+/// Offers of one search: three pages, the last with the option to get them by SMS.
+const OFFERS_MAX: usize = 8;
 
 /// What was found, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,16 @@ pub struct Found {
     pub at: DateTime<Utc>,
     /// What was free then.
     pub offers: Vec<Offer>,
+    #[serde(skip)]
+    listed: OnceLock<Value>,
+}
+
+impl Found {
+    /// The list of offers that a menu shows, made once for all who see it.
+    pub fn listed(&self) -> Value {
+        let list = || Value::list(self.offers.iter().take(OFFERS_MAX).map(records::offer));
+        self.listed.get_or_init(list).clone()
+    }
 }
 
 /// The searches of this instance.
@@ -106,6 +120,7 @@ async fn asked(app: &App, wanted: &Search) -> Result<Found, DbError> {
     Ok(Found {
         at,
         offers: offers.await?,
+        listed: OnceLock::new(),
     })
 }
 
