@@ -20,7 +20,7 @@ use crate::session::store::SessionKey;
 /// The most callers waiting to be written; over it the newest are forgotten.
 const PENDING_MAX: usize = 20_000;
 /// The most callers written together.
-const TOGETHER_MAX: usize = 500;
+const TOGETHER_MAX: usize = 32;
 /// What more of the same callers comes within it is written with it.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The wait before writing again after the database has failed.
