@@ -62,6 +62,8 @@ pub struct Work<'a> {
     pub until: Instant,
     /// An earlier try of this turn was not finished: it may have had its effect.
     pub unfinished: bool,
+    /// Ids of the places that the caller looked for, the last one first, where that is known.
+    pub places: Option<&'a [String]>,
 }
 
 /// How an action ended, and what it binds.
@@ -96,7 +98,12 @@ pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
         "list_regions" => return Ok(work.list_regions()),
         "list_towns" => return Ok(work.list_towns()),
         "time_of_day" => return Ok(work.time_of_day()),
-        "recent_places" => return Ok(work.extra(work.recent_places(), "none").await),
+        "recent_places" => {
+            return Ok(match work.places {
+                Some(known) => work.listed_places(known),
+                None => work.extra(work.recent_places(), "none").await,
+            });
+        }
         "known_guest" => return Ok(work.extra(work.known_guest(), "unknown").await),
         "search" => return Ok(work.search().await),
         "reserve" => return work.reserve().await,
@@ -186,13 +193,17 @@ impl Work<'_> {
             waiting,
             known.map(|guest| guest.recent_places).unwrap_or_default(),
         );
+        Ok(self.listed_places(&recent))
+    }
+
+    fn listed_places(&self, ids: &[String]) -> Done {
         let gazetteer = self.app.gazetteer();
-        let places = recent
+        let places = ids
             .iter()
             .filter_map(|id| gazetteer.find(id))
             .map(|place| records::place(place, &gazetteer))
             .collect();
-        Ok(listed("places", places))
+        listed("places", places)
     }
 
     /// Asks the database for as long as the caller waits.

@@ -171,6 +171,7 @@ impl Session {
             door: self.door(),
             until: self.until,
             unfinished: self.unfinished,
+            places: self.places.get().map(Vec::as_slice),
         }
     }
 }
@@ -188,6 +189,8 @@ pub(super) struct Answering<'a> {
     pub(super) until: Instant,
     /// An earlier try may have had its effect.
     pub(super) unfinished: bool,
+    /// Ids of the places that the caller looked for, the last one first, where that is known.
+    pub(super) places: Option<&'a [String]>,
 }
 
 impl Answering<'_> {
@@ -234,6 +237,7 @@ impl Answering<'_> {
                 channel: self.channel,
                 until: self.until,
                 unfinished: self.unfinished,
+                places: self.places,
                 state: &*state,
             };
             let done = match Box::pin(actions::run(action, &work)).await {

@@ -11,7 +11,7 @@ use crate::menu::Menus;
 use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::session::error::TurnError;
-use crate::session::keeper::{Draft, Memory, Resume};
+use crate::session::keeper::{Draft, Memory, Resume, last_places};
 use crate::session::menus::Spoken;
 use crate::session::store::{Dialogue, HOPS_MAX, Receipt};
 use crate::session::turn::{Session, Worked, goes_on};
@@ -24,6 +24,9 @@ const SCREEN_MAX: TimeDelta = TimeDelta::minutes(3);
 
 impl Session {
     pub(super) async fn work(&self, dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
+        if let Some(places) = dialogue.as_ref().and_then(|before| before.places.clone()) {
+            self.places.set(places).ok();
+        }
         let is_stale = |before: &Dialogue| self.is_stale(before);
         if goes_on(&self.call.said) && dialogue.as_ref().is_some_and(is_stale) {
             return Err(TurnError::Over);
@@ -41,6 +44,7 @@ impl Session {
                     menus: spoken.menus.version.clone(),
                     state: None,
                     shown_at: 0,
+                    places: None,
                 };
                 Ok(self.worked(after, before, state, &spoken, false))
             }
@@ -134,6 +138,7 @@ impl Session {
             menus: spoken.menus.version.clone(),
             state: None,
             shown_at: 0,
+            places: None,
         };
         self.worked(after, before, state, spoken, true)
     }
@@ -319,11 +324,16 @@ impl Session {
         // Not before there is a draft to go on from: a dialogue that is gone through again must find what it found.
         let mut memory = Memory::of(&state, draft != Draft::Keep);
         memory.draft = draft;
+        let places = self
+            .places
+            .get()
+            .map(|known| last_places(memory.places.clone(), known.clone()));
         let tally = Tally::new(&spoken.menus, before, &state, page.ends);
         Worked {
             dialogue: Dialogue {
                 state: (!page.ends).then_some(state),
                 shown_at: self.app.clock.now().timestamp_millis(),
+                places,
                 ..after
             },
             receipt: Receipt {

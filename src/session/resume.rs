@@ -6,7 +6,7 @@ use crate::db::session_ends::Past;
 use crate::menu::Menu;
 use crate::menu::step::State;
 use crate::session::error::TurnError;
-use crate::session::keeper::{Draft, Resume};
+use crate::session::keeper::{Draft, Resume, last_places};
 use crate::session::menus::Spoken;
 use crate::session::store::SESSION_TTL;
 use crate::session::turn::Session;
@@ -165,7 +165,14 @@ impl Session {
         let asked = self.app.books.find_caller(&self.call.msisdn);
         let asked = within(&self.app.postgres, self.patience(EXTRA_MAX), asked);
         let mut caller = match asked.await {
-            Ok(caller) => caller,
+            Ok(caller) => {
+                self.places.get_or_init(|| {
+                    let known = caller.guest.iter();
+                    let known = known.flat_map(|guest| guest.recent_places.iter().cloned());
+                    last_places(pending.places, known.collect())
+                });
+                caller
+            }
             Err(error) if error.is_crowded() => return Err(TurnError::Database(error)),
             // Menus need nothing of it.
             Err(error) => {

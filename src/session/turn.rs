@@ -1,6 +1,6 @@
 //! One call: claim the turn, run it on a copy of the dialogue, commit state and receipt together.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -66,6 +66,7 @@ pub async fn answer(
         until: accepted + REPLY_MAX,
         unfinished: false,
         without_redis: false,
+        places: OnceLock::new(),
     };
     let aggregator = aggregator.name();
     // In a box: what is as large as all that a turn may do is moved many times on the way to its task.
@@ -159,6 +160,8 @@ pub(super) struct Session {
     pub(super) unfinished: bool,
     /// Redis is away.
     pub(super) without_redis: bool,
+    /// Ids of the places that the caller looked for, the last one first, once that is known.
+    pub(super) places: OnceLock<Vec<String>>,
 }
 
 /// Who works on a turn.

@@ -375,6 +375,7 @@ async fn a_claim_from_before_redis_was_emptied_holds_no_more() {
             shown_at: 0,
             number: None,
             begun: String::new(),
+            places: None,
         },
         receipt: &Receipt {
             ends: false,

@@ -262,6 +262,7 @@ mod tests {
             menus: Version::named("test"),
             number: None,
             begun: String::new(),
+            places: None,
         };
         let receipt = Receipt {
             ends: false,

@@ -234,6 +234,8 @@ pub struct Dialogue {
     pub number: Option<u32>,
     /// Tells this dialogue from an earlier one under the same session id; empty where ids never come again.
     pub begun: String,
+    /// Ids of the places that its caller looked for, the last one first, where that is known.
+    pub places: Option<Vec<String>>,
 }
 
 /// The reply of a turn.
