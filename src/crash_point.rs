@@ -10,16 +10,18 @@ macro_rules! crash_point {
     };
 }
 
-/// Every step, in the order of a booking.
+/// Every step, in the order of a booking, with how often a dialogue of nine calls that books with the last passes it.
 #[cfg(feature = "crash-points")]
-pub const STEPS: &[&str] = &[
-    "turn:claimed",
-    "reserve:asked",
-    "reserve:made",
-    "turn:worked",
-    "turn:committed",
-    "outbox:claimed",
-    "outbox:sent",
+pub const STEPS: &[(&str, u32)] = &[
+    ("turn:glanced", 8),
+    ("turn:advanced", 8),
+    ("turn:claimed", 1),
+    ("reserve:asked", 1),
+    ("reserve:made", 1),
+    ("turn:worked", 1),
+    ("turn:committed", 1),
+    ("outbox:claimed", 1),
+    ("outbox:sent", 1),
 ];
 
 /// Every step of money, with how often a payment, a second one and its refund pass it.

@@ -5,7 +5,9 @@
 //! ```text
 //! POST /ussd/africastalking/{token}   1*Nakuru*1*1*2*1*Mary*1
 //!   webhook::ussd     proofs of origin, body limit; then ussd::africastalking reads the form into a Call
-//!   session::turn     the same call in flight? wait for it.  3.3 s from accept to reply, whatever happens
+//!   session::turn     3.3 s from accept to reply, whatever happens. An answer that only looks goes on from the dialogue as
+//!                     this instance has kept it last; its one Redis round trip keeps it if nobody has gone on since.
+//!                     Any other turn: the same call in flight? wait for it
 //!   session::store    one Redis round trip: has the turn a receipt? else claim it (lease, fencing token)
 //!   menu              pure: State + answer -> the next screen, or an action to run
 //!   session::actions  search, quote, reserve … by way of db, each effect keyed by the turn

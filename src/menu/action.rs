@@ -675,6 +675,11 @@ pub fn find(name: &str) -> Option<&'static Action> {
 }
 
 impl Action {
+    /// Whether it changes nothing and counts no tries: done twice it is as if done once.
+    pub fn only_looks(&self) -> bool {
+        !self.commits && !self.needs.contains(&"pin")
+    }
+
     /// The outcome with this name.
     pub fn outcome(&self, name: &str) -> Option<&'static Outcome> {
         self.outcomes.iter().find(|outcome| outcome.name == name)

@@ -171,6 +171,7 @@ impl Session {
             door: self.door(),
             until: self.until,
             unfinished: self.unfinished,
+            only_looks: self.only_looks,
             places: self.places.get().map(Vec::as_slice),
         }
     }
@@ -189,6 +190,8 @@ pub(super) struct Answering<'a> {
     pub(super) until: Instant,
     /// An earlier try may have had its effect.
     pub(super) unfinished: bool,
+    /// Nothing else may be done.
+    pub(super) only_looks: bool,
     /// Ids of the places that the caller looked for, the last one first, where that is known.
     pub(super) places: Option<&'a [String]>,
 }
@@ -228,6 +231,9 @@ impl Answering<'_> {
             let Step::Run(action) = step else {
                 break;
             };
+            if self.only_looks && !action.only_looks() {
+                return Err(TurnError::Unclaimed);
+            }
             let work = Work {
                 app: self.app,
                 menu,

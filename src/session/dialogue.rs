@@ -237,7 +237,7 @@ impl Session {
     }
 
     /// The number of the answer, where the aggregator numbers them.
-    fn number(&self) -> Option<u32> {
+    pub(super) fn number(&self) -> Option<u32> {
         match &self.call.said {
             Said::Answered { hop, .. } if self.aggregator.numbers_answers() => {
                 hop.as_ref()?.parse().ok()

@@ -20,6 +20,9 @@ pub enum TurnError {
     /// The session goes on already, and its protocol lets it begin once only.
     #[error("the session goes on already")]
     Known,
+    /// It would do more than look, and has no claim.
+    #[error("the turn is not claimed")]
+    Unclaimed,
     /// Another call of the session, which may book, did not finish.
     #[error("an earlier call is still running")]
     Running,

@@ -1,4 +1,5 @@
-//! One call: claim the turn, run it on a copy of the dialogue, commit state and receipt together.
+//! One call: claim the turn, run it on a copy of the dialogue, commit state and receipt together. A turn that only looks
+//! needs no claim.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +15,10 @@ use crate::phone::Msisdn;
 use crate::session::coalesce::Coalesced;
 use crate::session::error::TurnError;
 use crate::session::keeper::Memory;
-use crate::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey, Token, TurnEnd};
+use crate::session::store::{
+    Dialogue, Identity, Known, Opened, Receipt, SessionKey, Token, TurnEnd,
+};
+use crate::ussd::transcript::{Hop, hop};
 use crate::ussd::{Aggregator, Call, Reply, Said};
 
 /// From accepting a call to its reply: the shortest wait known of an aggregator is 5 s.
@@ -56,7 +60,7 @@ pub async fn answer(
     let msisdn = (!aggregator.session_is_unique()).then_some(&call.msisdn);
     let key = SessionKey::new(aggregator.name(), &call.session, msisdn);
     let identity = identity(&call.said, request);
-    let session = Session {
+    let mut session = Session {
         app: app.clone(),
         country,
         aggregator,
@@ -66,11 +70,19 @@ pub async fn answer(
         until: accepted + REPLY_MAX,
         unfinished: false,
         without_redis: false,
+        only_looks: true,
         places: OnceLock::new(),
     };
     let aggregator = aggregator.name();
-    // In a box: what is as large as all that a turn may do is moved many times on the way to its task.
-    let work = app.turns.get((key, identity), Box::pin(session.turn()));
+    // In boxes: what is as large as all that a turn may do is moved many times on the way to its task.
+    let work = async move {
+        if let Some(receipt) = Box::pin(session.glance()).await {
+            return Ok(receipt);
+        }
+        session.only_looks = false;
+        let turn = Box::pin(session.turn());
+        app.turns.get((key, identity), turn).await
+    };
     let message =
         match tokio::time::timeout(REPLY_MAX.saturating_sub(accepted.elapsed()), work).await {
             Ok(Ok(Receipt { ends: false, text })) => return Answer::Screen(Reply::Continue(text)),
@@ -84,7 +96,9 @@ pub async fn answer(
                     TurnError::Over => return Answer::UnknownSession(sorry(Message::Expired)),
                     TurnError::Unknown(_) | TurnError::Running => Message::Working,
                     TurnError::Database(error) if error.is_crowded() => Message::Busy,
-                    TurnError::Database(_) | TurnError::Known => Message::Unavailable,
+                    TurnError::Database(_) | TurnError::Known | TurnError::Unclaimed => {
+                        Message::Unavailable
+                    }
                     TurnError::Down => Message::Down,
                 }
             }
@@ -143,6 +157,7 @@ fn why(error: &TurnError) -> &'static str {
         TurnError::Over => "over",
         TurnError::Running => "running",
         TurnError::Known => "known",
+        TurnError::Unclaimed => "unclaimed",
     }
 }
 
@@ -160,6 +175,8 @@ pub(super) struct Session {
     pub(super) unfinished: bool,
     /// Redis is away.
     pub(super) without_redis: bool,
+    /// Nothing may come of it but its reply: it has no claim.
+    pub(super) only_looks: bool,
     /// Ids of the places that the caller looked for, the last one first, once that is known.
     pub(super) places: OnceLock<Vec<String>>,
 }
@@ -188,6 +205,61 @@ pub(super) struct Worked {
 }
 
 impl Session {
+    /// The turn in one round trip to Redis, where it only looks: with the dialogue as this instance knows it, and kept only if
+    /// that is still what all instances know. Whoever goes away meanwhile takes nothing from anybody. `None`: it is to be
+    /// claimed.
+    async fn glance(&self) -> Option<Receipt> {
+        let store = &self.app.store;
+        let known = store.known(&self.key);
+        let follows = match &known {
+            None => !goes_on(&self.call.said) && !store.breaker().is_open(),
+            Some(known) => self.answers(known),
+        };
+        if !follows {
+            return None;
+        }
+        let from = known.as_ref().map(|known| known.stamp);
+        let dialogue = known.map(|known| *known.dialogue);
+        let worked = self.work(dialogue).await.ok()?;
+        let end = TurnEnd {
+            dialogue: &worked.dialogue,
+            receipt: &worked.receipt,
+            begins: worked.begins,
+        };
+        crash_point!("turn:glanced");
+        if !store.advance(&self.key, from, &self.identity, &end).await {
+            return None;
+        }
+        self.app.keeper.remember(&self.call.msisdn, worked.memory);
+        self.count(worked.tally);
+        crash_point!("turn:advanced");
+        Some(worked.receipt)
+    }
+
+    /// Whether it is the next answer after what is known, and can be no repetition of another.
+    fn answers(&self, known: &Known) -> bool {
+        let before = &*known.dialogue;
+        before.state.is_some()
+            && match &self.call.said {
+                Said::Transcript(transcript) => {
+                    matches!(hop(Some(&before.transcript), transcript), Hop::Reply { .. })
+                }
+                Said::Answered { hop: Some(_), .. } => {
+                    let numbers = before.number.zip(self.number());
+                    numbers.is_some_and(|(last, number)| last.checked_add(1) == Some(number))
+                }
+                Said::Answered { hop: None, .. } | Said::Either { .. } => {
+                    !self.identity.may_repeat(&known.turn)
+                }
+                Said::Dialled(_) => false,
+            }
+    }
+
+    fn count(&self, tally: Tally) {
+        let operator = self.call.operator.as_deref();
+        tally.count(&self.app.funnel, self.aggregator.name(), operator);
+    }
+
     async fn turn(mut self) -> Result<Receipt, TurnError> {
         let (token, dialogue) = match self.claim().await? {
             Claim::Answered(receipt) => return Ok(receipt),
@@ -234,10 +306,7 @@ impl Session {
                 Opened::Running | Opened::Closed => {}
             }
         } else {
-            let operator = self.call.operator.as_deref();
-            worked
-                .tally
-                .count(&self.app.funnel, self.aggregator.name(), operator);
+            self.count(worked.tally);
         }
         crash_point!("turn:committed");
         Ok(worked.receipt)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use reserveflow::session::keeper::Memory;
 use serde_json::{Value, json};
 
@@ -54,14 +55,15 @@ fn counts(screens: &[Value]) -> BTreeMap<String, [i64; 6]> {
     counts.collect()
 }
 
-/// Each call at the one instance and again at the other; the last screen.
+/// Each call several times at once at both instances, and once more after that; the last screen.
 async fn dialogue(apps: &[TestApp; 2], guest: &str, session: &str, answers: &[&str]) -> String {
     let mut screen = String::new();
     for count in 0..=answers.len() {
         let text = answers[..count].join("*");
+        let at_once = (0..4).map(|number| apps[number % 2].call(session, guest, &text));
+        let screens = join_all(at_once).await;
         screen = apps[count % 2].call(session, guest, &text).await;
-        let again = apps[(count + 1) % 2].call(session, guest, &text).await;
-        assert_eq!(again, screen);
+        assert!(screens.iter().all(|other| *other == screen), "{screens:?}");
     }
     for app in apps {
         eventually("what is remembered of the guest", async || {

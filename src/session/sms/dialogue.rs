@@ -189,6 +189,7 @@ impl Inbound<'_> {
             until: self.until,
             // Whether it was delivered before is not known: nobody must hear that nothing was booked.
             unfinished: true,
+            only_looks: false,
             places: None,
         }
     }

@@ -29,9 +29,16 @@ struct Sessions {
     tokens: i64,
 }
 
+/// A dialogue, and the number of whoever has kept it.
+#[derive(Clone)]
+struct Stamped {
+    dialogue: Box<Dialogue>,
+    stamp: i64,
+}
+
 #[derive(Clone)]
 struct Session {
-    dialogue: Option<Box<Dialogue>>,
+    dialogue: Option<Stamped>,
     receipts: HashMap<String, (Instant, Receipt)>,
     /// The receipt that goes when the next turn is kept.
     last: Option<String>,
@@ -62,7 +69,7 @@ impl Session {
         !std::mem::replace(&mut self.is_closed, true) && self.dialogue.is_some()
     }
 
-    fn keep(&mut self, turn: &Identity, end: &TurnEnd<'_>, now: Instant) {
+    fn keep(&mut self, stamp: i64, turn: &Identity, end: &TurnEnd<'_>, now: Instant) {
         let field = turn.field();
         if end.begins {
             self.receipts.clear();
@@ -76,7 +83,10 @@ impl Session {
             self.last = Some(field.clone());
         }
         self.receipts.insert(field, (now, end.receipt.clone()));
-        self.dialogue = Some(Box::new(end.dialogue.clone()));
+        self.dialogue = Some(Stamped {
+            dialogue: Box::new(end.dialogue.clone()),
+            stamp,
+        });
         self.claim = None;
         self.until = now + SESSION_TTL;
     }
@@ -90,7 +100,8 @@ impl MemoryStore {
 
     /// What was kept of a dialogue that goes on in Redis.
     pub(super) fn take_dialogue(&self, key: &SessionKey) -> Option<Box<Dialogue>> {
-        self.used()?.by_key.get_mut(key)?.dialogue.take()
+        let kept = self.used()?.by_key.get_mut(key)?.dialogue.take()?;
+        Some(kept.dialogue)
     }
 
     pub(super) fn open(&self, key: &SessionKey, turn: &Identity) -> Opened {
@@ -125,8 +136,31 @@ impl MemoryStore {
         Opened::Claimed {
             token: Token::Memory(token),
             unfinished,
-            dialogue: session.dialogue.clone(),
+            dialogue: session.dialogue.as_ref().map(|kept| kept.dialogue.clone()),
         }
+    }
+
+    /// Keeps what a turn without a claim led to, and tells its stamp. `None`: another dialogue is kept than the one with the
+    /// stamp that it is from, it is over, or somebody works on it.
+    pub(super) fn advance(
+        &self,
+        key: &SessionKey,
+        from: Option<i64>,
+        turn: &Identity,
+        end: &TurnEnd<'_>,
+    ) -> Option<i64> {
+        let now = Instant::now();
+        let mut sessions = self.lock(now);
+        sessions.tokens += 1;
+        let stamp = sessions.tokens;
+        let session = sessions.session(key, now)?;
+        let kept = session.dialogue.as_ref().map(|kept| kept.stamp);
+        if kept != from || session.is_closed || session.claim.is_some() {
+            return None;
+        }
+        self.is_used.store(true, Ordering::Relaxed);
+        session.keep(stamp, turn, end, now);
+        Some(stamp)
     }
 
     pub(super) fn commit(
@@ -144,7 +178,7 @@ impl MemoryStore {
         };
         let holds = session.claim.is_some_and(|(held, _)| held == token);
         if holds {
-            session.keep(turn, end, now);
+            session.keep(token, turn, end, now);
         }
         holds
     }
@@ -152,9 +186,12 @@ impl MemoryStore {
     /// Keeps what Redis could not take any more.
     pub(super) fn put(&self, key: &SessionKey, turn: &Identity, end: &TurnEnd<'_>) {
         let now = Instant::now();
-        if let Some(session) = self.lock(now).session(key, now) {
+        let mut sessions = self.lock(now);
+        sessions.tokens += 1;
+        let stamp = sessions.tokens;
+        if let Some(session) = sessions.session(key, now) {
             self.is_used.store(true, Ordering::Relaxed);
-            session.keep(turn, end, now);
+            session.keep(stamp, turn, end, now);
         }
     }
 
@@ -185,7 +222,7 @@ impl MemoryStore {
     pub(super) fn find(&self, key: &SessionKey) -> Option<Option<Box<Dialogue>>> {
         let sessions = self.used()?;
         let session = sessions.by_key.get(key)?;
-        let dialogue = session.dialogue.as_ref()?;
+        let dialogue = &session.dialogue.as_ref()?.dialogue;
         let waits = !session.is_closed && dialogue.state.is_some();
         Some(waits.then(|| dialogue.clone()))
     }
@@ -234,6 +271,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
     use crate::menu::files::Version;
@@ -253,6 +291,14 @@ mod tests {
     }
 
     fn commit(store: &MemoryStore, token: i64, turn: &Identity, text: &str) -> bool {
+        ended(text, |end| store.commit(&key("one"), token, turn, end))
+    }
+
+    fn advance(store: &MemoryStore, from: Option<i64>, turn: &Identity, text: &str) -> Option<i64> {
+        ended(text, |end| store.advance(&key("one"), from, turn, end))
+    }
+
+    fn ended<T>(text: &str, keep: impl FnOnce(&TurnEnd<'_>) -> T) -> T {
         let dialogue = Dialogue {
             service_code: "*384*7#".to_owned(),
             transcript: text.to_owned(),
@@ -273,7 +319,7 @@ mod tests {
             receipt: &receipt,
             begins: false,
         };
-        store.commit(&key("one"), token, turn, &end)
+        keep(&end)
     }
 
     #[test]
@@ -306,6 +352,26 @@ mod tests {
         }
         assert!(store.find_receipt(&key("one"), &one).is_none());
         assert!(store.find_receipt(&key("one"), &two).is_some());
+    }
+
+    #[test]
+    fn a_turn_without_a_claim_goes_on_from_what_is_kept_only() {
+        let store = MemoryStore::default();
+        let turn = |transcript| Identity::transcript(transcript);
+        let begun = advance(&store, None, &turn(""), "Welcome").unwrap();
+        assert_eq!(advance(&store, None, &turn(""), "Welcome"), None);
+        let next = advance(&store, Some(begun), &turn("1"), "Which town?").unwrap();
+        assert_eq!(advance(&store, Some(begun), &turn("1"), "another"), None);
+        let found = store.find_receipt(&key("one"), &turn("1"));
+        assert_eq!(found.map(|receipt| receipt.text).unwrap(), "Which town?");
+
+        let token = claim(&store, &turn("1*1"));
+        assert_eq!(advance(&store, Some(next), &turn("1*1"), "worked on"), None);
+        assert!(commit(&store, token, &turn("1*1"), "Which day?"));
+        assert_eq!(advance(&store, Some(next), &turn("1*1"), "older"), None);
+        let last = advance(&store, Some(token), &turn("1*1*1"), "Who comes?").unwrap();
+        store.close(&key("one"), false);
+        assert_eq!(advance(&store, Some(last), &turn("1*1*1*1"), "over"), None);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Dialogues between two calls: in Redis, or in the memory of this instance while Redis is away.
 //!
 //! A turn is claimed with a lease and a fencing token; its state and its receipt are written together, only while the
-//! token still holds. Everything here can be rebuilt from the aggregator's transcript or from the resume point in
+//! token still holds. A turn that only looks needs no claim: it is worked on with the dialogue as this instance has kept it
+//! last, and is written only if that is what is kept there still. Everything here can be rebuilt from the aggregator's transcript or from the resume point in
 //! Postgres, which also decides whether a turn has had its effect: two instances that see different stores do no harm.
 
 mod connection;
+mod held;
 mod memory;
 mod redis;
 pub mod shared;
@@ -70,6 +72,7 @@ far! {
     open(key: &SessionKey, turn: &Identity) -> Result<Opened, StoreError>;
     commit(key: &SessionKey, token: i64, turn: &Identity, end: &TurnEnd<'_>) -> Result<bool, StoreError>;
     release(key: &SessionKey, token: i64, unfinished: bool) -> Result<(), StoreError>;
+    advance(key: &SessionKey, from: Option<i64>, turn: &Identity, end: &TurnEnd<'_>) -> Result<bool, StoreError>;
     close(key: &SessionKey) -> Result<bool, StoreError>;
     find_waiting(key: &SessionKey) -> Result<Option<Box<Dialogue>>, StoreError>;
     is_up() -> bool;
@@ -209,6 +212,16 @@ impl Identity {
         )
     }
 
+    /// Whether it may be the same turn once more.
+    pub fn may_repeat(&self, other: &Identity) -> bool {
+        self.name == other.name
+    }
+
+    /// Whether the aggregator names it: another of its session may have been told by time.
+    fn is_numbered(&self) -> bool {
+        self.told_by == ToldBy::Hop
+    }
+
     /// Whether it may begin a session under the id of one that is over.
     fn may_begin(&self) -> bool {
         matches!(self.told_by, ToldBy::Dialled | ToldBy::Either)
@@ -294,6 +307,17 @@ pub enum Token {
     Memory(i64),
 }
 
+/// A dialogue as this instance has kept it last.
+#[derive(Debug)]
+pub struct Known {
+    /// It.
+    pub dialogue: Box<Dialogue>,
+    /// What [`Store::advance`] tells it by from whatever was kept since.
+    pub stamp: i64,
+    /// The turn that led to it.
+    pub turn: Identity,
+}
+
 /// What a turn led to.
 #[derive(Debug)]
 pub struct TurnEnd<'a> {
@@ -358,6 +382,28 @@ impl Store {
         }
     }
 
+    /// The dialogue of the session as this instance has kept it last, while Redis is asked.
+    pub fn known(&self, key: &SessionKey) -> Option<Known> {
+        match &self.far {
+            Far::Redis(store) => store.known(key),
+            Far::Simulated(store) => store.known(key),
+        }
+    }
+
+    /// Writes what a turn without a claim led to, in one round trip. `from` is the [stamp](Known) of the dialogue that it was
+    /// worked on with, `None` where it begins one. `false`: it is another now, is over, or somebody is at work on it; nothing
+    /// was written.
+    pub async fn advance(
+        &self,
+        key: &SessionKey,
+        from: Option<i64>,
+        turn: &Identity,
+        end: &TurnEnd<'_>,
+    ) -> bool {
+        let advanced = self.far.advance(key, from, turn, end).await;
+        self.or_in_memory(advanced, key, turn, end)
+    }
+
     /// Writes what the turn led to. `false`: the claim had ended and another call owns the turn; nothing was written.
     pub async fn commit(
         &self,
@@ -368,15 +414,25 @@ impl Store {
     ) -> bool {
         match token {
             Token::Memory(token) => self.memory.commit(key, token, turn, end),
-            Token::Redis(token) => match self.far.commit(key, token, turn, end).await {
-                Ok(done) => done,
-                Err(error) => {
-                    self.without_redis(&error);
-                    self.memory.put(key, turn, end);
-                    true
-                }
-            },
+            Token::Redis(token) => {
+                let committed = self.far.commit(key, token, turn, end).await;
+                self.or_in_memory(committed, key, turn, end)
+            }
         }
+    }
+
+    fn or_in_memory(
+        &self,
+        kept: Result<bool, StoreError>,
+        key: &SessionKey,
+        turn: &Identity,
+        end: &TurnEnd<'_>,
+    ) -> bool {
+        kept.unwrap_or_else(|error| {
+            self.without_redis(&error);
+            self.memory.put(key, turn, end);
+            true
+        })
     }
 
     /// Lets a claim go without an answer, so that a retry need not wait for its lease to end. With `unfinished` the next

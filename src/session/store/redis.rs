@@ -1,8 +1,9 @@
 //! Dialogues in Redis, opened and committed in one round trip each.
 //!
-//! A dialogue is a string at its key. Beside it, in the same slot of a cluster: `:claim`, the token of whoever works on its
-//! turn; `:over`, there when its aggregator has ended it; and the receipts, each with a time to live of its own, of which
-//! those that only time tells apart share `:last`. The server's own clock ends all of them.
+//! A dialogue is a string at its key, which ends with the stamp of whoever wrote it. Beside it, in the same slot of a cluster:
+//! `:claim`, the token of whoever works on its turn; `:over`, there when its aggregator has ended it; and the receipts, each
+//! with a time to live of its own, of which those that only time tells apart share `:last`. The server's own clock ends all of
+//! them.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,8 +12,9 @@ use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
 use tokio::time::timeout;
 
 use super::connection::{Connection, Site};
+use super::held::Held;
 use super::{
-    Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError, Token,
+    Dialogue, Identity, Known, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError, Token,
     TurnEnd, millis,
 };
 use crate::breaker::Breaker;
@@ -23,6 +25,10 @@ const ANSWER_MAX: Duration = Duration::from_millis(150);
 pub(super) const TRIES_MAX: Duration = Duration::from_millis(400);
 /// What a probe writes.
 const PROBE: &str = "reserveflow:probe";
+/// The most dialogues held as they were kept last: up to some 1,000 bytes each.
+const HELD_MAX: usize = 1 << 15;
+/// The stamp at the end of a dialogue.
+const STAMP_BYTES: usize = size_of::<i64>();
 /// A claim that was let go by one who does not know what he did.
 const UNFINISHED: &str = "unfinished";
 
@@ -53,6 +59,20 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
         redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
         redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
         redis.call('DEL', KEYS[1], unpack(KEYS, 4))
+        return 1
+        ",
+    )
+});
+
+/// Nobody has kept the dialogue since, works on it or has ended it. Without a stamp: there is none.
+static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        if redis.call('GETRANGE', KEYS[1], -8, -1) ~= ARGV[1] then return 0 end
+        if redis.call('EXISTS', KEYS[3], KEYS[4]) ~= 0 then return 0 end
+        redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+        redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
+        if KEYS[5] then redis.call('DEL', KEYS[5]) end
         return 1
         ",
     )
@@ -161,7 +181,7 @@ fn claimed(token: i64, unfinished: bool, dialogue: Option<Box<Dialogue>>) -> Ope
 
 /// A dialogue written by another version, or damaged, is as good as lost.
 fn read(stored: Option<Vec<u8>>) -> Option<Box<Dialogue>> {
-    let read = packed::read(&stored?);
+    let read = unstamped(&stored?);
     if read.is_none() {
         metrics::counter!("dialogues_damaged_total").increment(1);
         tracing::warn!("a stored dialogue cannot be read and is rebuilt");
@@ -169,10 +189,23 @@ fn read(stored: Option<Vec<u8>>) -> Option<Box<Dialogue>> {
     read
 }
 
+/// As it is kept: a dialogue and its stamp.
+fn stamped(dialogue: &Dialogue, stamp: i64) -> Option<Vec<u8>> {
+    let mut stamped = packed::write(dialogue)?;
+    stamped.extend_from_slice(&stamp.to_be_bytes());
+    Some(stamped)
+}
+
+fn unstamped(stamped: &[u8]) -> Option<Box<Dialogue>> {
+    let (dialogue, _) = stamped.split_last_chunk::<STAMP_BYTES>()?;
+    packed::read(dialogue)
+}
+
 /// Every dialogue of every instance.
 #[derive(Clone)]
 pub(super) struct RedisStore {
     connection: Connection,
+    held: Arc<Held<Box<[u8]>>>,
     pub(super) breaker: Arc<Breaker>,
 }
 
@@ -184,6 +217,7 @@ impl RedisStore {
     pub(super) fn new(site: &Site) -> Result<RedisStore, StoreError> {
         Ok(RedisStore {
             connection: Connection::new(site, ANSWER_MAX)?,
+            held: Arc::new(Held::new(HELD_MAX)),
             breaker: Arc::new(Breaker::new("redis")),
         })
     }
@@ -194,6 +228,8 @@ impl RedisStore {
         key: &SessionKey,
         turn: &Identity,
     ) -> Result<Opened, StoreError> {
+        // What comes of it may be kept elsewhere.
+        self.held.forget(key);
         let token: i64 = rand::random();
         let keys = Keys::of(key, turn);
         let mut call = redis::pipe();
@@ -259,21 +295,74 @@ impl RedisStore {
         end: &TurnEnd<'_>,
     ) -> Result<bool, StoreError> {
         let keys = Keys::of(key, turn);
+        let stamped = stamped(end.dialogue, token).unwrap_or_default();
         let mut call = COMMIT.prepare_invoke();
         call.key(&keys.claim).key(keys.dialogue).key(&keys.receipt);
         if end.begins {
             call.key(&keys.over);
         }
-        if !turn.is_told_by_time() {
+        if turn.is_numbered() {
             call.key(last(key));
         }
         // Longer than its receipts: they are told by it.
         call.arg(token)
-            .arg(packed::write(end.dialogue).unwrap_or_default())
+            .arg(&stamped)
             .arg(millis(SESSION_TTL + LEASE))
             .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
             .arg(millis(turn.receipt_age_max()));
-        self.run(&call).await
+        let is_kept = self.run(&call).await;
+        self.hold(key, turn, (token, stamped), &is_kept);
+        is_kept
+    }
+
+    pub(super) fn known(&self, key: &SessionKey) -> Option<Known> {
+        if self.breaker.is_open() {
+            return None;
+        }
+        self.held.find(key, |stamped| unstamped(stamped))
+    }
+
+    pub(super) async fn advance(
+        &self,
+        key: &SessionKey,
+        from: Option<i64>,
+        turn: &Identity,
+        end: &TurnEnd<'_>,
+    ) -> Result<bool, StoreError> {
+        let stamp: i64 = rand::random();
+        let Some(stamped) = stamped(end.dialogue, stamp) else {
+            return Ok(false);
+        };
+        let keys = Keys::of(key, turn);
+        let mut call = ADVANCE.prepare_invoke();
+        call.key(keys.dialogue)
+            .key(&keys.receipt)
+            .key(&keys.claim)
+            .key(&keys.over);
+        if turn.is_numbered() {
+            call.key(last(key));
+        }
+        call.arg(from.map_or(Vec::new(), |stamp| stamp.to_be_bytes().to_vec()))
+            .arg(&stamped)
+            .arg(millis(SESSION_TTL + LEASE))
+            .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
+            .arg(millis(turn.receipt_age_max()));
+        let is_kept = self.run(&call).await;
+        self.hold(key, turn, (stamp, stamped), &is_kept);
+        is_kept
+    }
+
+    fn hold(
+        &self,
+        key: &SessionKey,
+        turn: &Identity,
+        (stamp, stamped): (i64, Vec<u8>),
+        is_kept: &Result<bool, StoreError>,
+    ) {
+        match is_kept {
+            Ok(true) => self.held.put(key, turn, stamp, stamped.into()),
+            Ok(false) | Err(_) => self.held.forget(key),
+        }
     }
 
     /// Lets a claim go.
@@ -294,6 +383,7 @@ impl RedisStore {
 
     /// Marks a session as over.
     pub(super) async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
+        self.held.forget(key);
         let mut call = redis::pipe();
         call.exists(&key.0)
             .cmd("SET")

@@ -8,10 +8,11 @@ use std::time::Duration;
 use redis::RedisError;
 use tokio::time::{Instant, timeout};
 
+use super::held::Held;
 use super::memory::MemoryStore;
 use super::redis::TRIES_MAX;
 use super::shared::{Shared, WORK_MAX};
-use super::{Dialogue, Identity, Opened, SessionKey, StoreError, Token, TurnEnd};
+use super::{Dialogue, Identity, Known, Opened, SessionKey, StoreError, Token, TurnEnd};
 use crate::breaker::Breaker;
 use crate::simulate::link::Link;
 
@@ -63,11 +64,15 @@ impl Server {
     }
 }
 
+/// Few enough that they are taken for others.
+const HELD_MAX: usize = 4;
+
 /// One instance's way there.
 #[derive(Clone)]
 pub(super) struct SimulatedStore {
     server: Arc<Server>,
     link: Arc<Link>,
+    held: Arc<Held<Box<Dialogue>>>,
     pub(super) breaker: Arc<Breaker>,
 }
 
@@ -76,6 +81,7 @@ impl SimulatedStore {
         SimulatedStore {
             server,
             link,
+            held: Arc::new(Held::new(HELD_MAX)),
             breaker: Arc::new(Breaker::new("redis")),
         }
     }
@@ -85,6 +91,7 @@ impl SimulatedStore {
         key: &SessionKey,
         turn: &Identity,
     ) -> Result<Opened, StoreError> {
+        self.held.forget(key);
         self.ask(|server| match server.sessions.open(key, turn) {
             Opened::Claimed {
                 token: Token::Memory(token) | Token::Redis(token),
@@ -107,8 +114,41 @@ impl SimulatedStore {
         turn: &Identity,
         end: &TurnEnd<'_>,
     ) -> Result<bool, StoreError> {
-        self.ask(|server| server.sessions.commit(key, token, turn, end))
-            .await
+        let is_kept = self
+            .ask(|server| server.sessions.commit(key, token, turn, end))
+            .await;
+        let stamp = matches!(is_kept, Ok(true)).then_some(token);
+        self.hold(key, turn, stamp, end.dialogue);
+        is_kept
+    }
+
+    pub(super) fn known(&self, key: &SessionKey) -> Option<Known> {
+        if self.breaker.is_open() {
+            return None;
+        }
+        self.held.find(key, |dialogue| Some(dialogue.clone()))
+    }
+
+    pub(super) async fn advance(
+        &self,
+        key: &SessionKey,
+        from: Option<i64>,
+        turn: &Identity,
+        end: &TurnEnd<'_>,
+    ) -> Result<bool, StoreError> {
+        let kept = self
+            .ask(|server| server.sessions.advance(key, from, turn, end))
+            .await;
+        let stamp = kept.as_ref().ok().copied().flatten();
+        self.hold(key, turn, stamp, end.dialogue);
+        kept.map(|stamp| stamp.is_some())
+    }
+
+    fn hold(&self, key: &SessionKey, turn: &Identity, stamp: Option<i64>, dialogue: &Dialogue) {
+        match stamp {
+            Some(stamp) => self.held.put(key, turn, stamp, Box::new(dialogue.clone())),
+            None => self.held.forget(key),
+        }
     }
 
     pub(super) async fn release(
@@ -122,6 +162,7 @@ impl SimulatedStore {
     }
 
     pub(super) async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
+        self.held.forget(key);
         self.ask(|server| server.sessions.close(key, false)).await
     }
 
