@@ -311,6 +311,16 @@ impl Flow {
         }
     }
 
+    /// Whether this way leads to work that makes a reservation.
+    pub(super) fn reserves(&self, target: Target) -> bool {
+        match target {
+            Target::Screen(to) => self
+                .worked_through(to)
+                .any(|run| run.action.name == "reserve"),
+            Target::Draft => false,
+        }
+    }
+
     /// Whether this way leads to work that may cost the caller money at once.
     pub(super) fn costs(&self, target: Target) -> bool {
         match target {

@@ -160,18 +160,30 @@ impl Menu {
 
     /// Whether this answer to the screen can change anything outside the dialogue.
     pub fn commits(&self, state: &State, typed: &str, given: &Values) -> bool {
+        self.leads(state, typed, given, |to| self.flow.commits(to))
+    }
+
+    /// Whether this answer to the screen can make a reservation.
+    pub fn reserves(&self, state: &State, typed: &str, given: &Values) -> bool {
+        self.leads(state, typed, given, |to| self.flow.reserves(to))
+    }
+
+    fn leads(
+        &self,
+        state: &State,
+        typed: &str,
+        given: &Values,
+        there: impl Fn(Target) -> bool,
+    ) -> bool {
         let Some((_, ask)) = ask(&self.flow, &state.screen) else {
             return false;
         };
         if let Some(choice) = self.chosen(ask, state, typed, given) {
-            return self.flow.commits(choice.to);
+            return there(choice.to);
         }
         let input = ask.input.as_ref().map(|input| input.to);
         let list = ask.list.as_ref().map(|list| list.to);
-        [input, list]
-            .into_iter()
-            .flatten()
-            .any(|to| self.flow.commits(to))
+        [input, list].into_iter().flatten().any(there)
     }
 
     /// What the screen asks to be typed.

@@ -49,8 +49,8 @@ impl Session {
         Box::pin(self.replay(state, &answers, &first, spoken)).await
     }
 
-    /// Goes through answers that were not given to a screen of this dialogue: never past an answer that commits, unless
-    /// what it committed then is on record, nor past a screen that asks for a PIN.
+    /// Goes through answers that were not given to a screen of this dialogue: never past an answer that commits, unless it
+    /// reserves and the reservation of then is on record, nor past a screen that asks for a PIN.
     pub(super) async fn replay(
         &self,
         state: &mut State,
@@ -66,7 +66,8 @@ impl Session {
             };
             let commits = spoken.menu().commits(state, answer, &spoken.given);
             let secret = spoken.menu().asks_for(state) == Some(Type::Pin);
-            if secret || commits && !self.has_made(&turn).await? {
+            let reserves = commits && spoken.menu().reserves(state, answer, &spoken.given);
+            if secret || commits && !(reserves && self.has_made(&turn).await?) {
                 return Ok(());
             }
             match self.step(state, answer, &turn, spoken).await {

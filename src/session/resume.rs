@@ -1,5 +1,6 @@
 //! A dialogue that is new or was lost: where it goes on.
 
+use crate::db::DbError;
 use crate::db::guests::Caller;
 use crate::db::patience::{EXTRA_MAX, within};
 use crate::db::session_ends::Past;
@@ -63,7 +64,12 @@ impl Session {
             state.notice = news;
             return Ok((state, current));
         }
-        if begun.is_empty() && self.is_past().await {
+        let is_past = if begun.is_empty() {
+            self.is_past().await
+        } else {
+            Ok(false)
+        };
+        if matches!(is_past, Ok(true)) {
             return Err(TurnError::Over);
         }
         if let Some(Resume {
@@ -97,7 +103,12 @@ impl Session {
             &current,
         )
         .await?;
-        Ok((state, current))
+        let page = current.menu().page(&state, &current.given, self.door());
+        match is_past {
+            // What was said then may be known to nobody now: no last word may deny it.
+            Err(error) if !page.asks => Err(TurnError::Unknown(error)),
+            _ => Ok((state, current)),
+        }
     }
 
     /// A dialogue that was lost although its aggregator tells the latest answer only: nobody knows which screen that
@@ -134,7 +145,7 @@ impl Session {
     }
 
     /// Whether a call tells the answers of a dialogue that is long over: who replays them gets nothing of it.
-    async fn is_past(&self) -> bool {
+    async fn is_past(&self) -> Result<bool, DbError> {
         let turn = self.turn_at(0, "");
         let past = Past {
             turn: &turn,
@@ -143,9 +154,7 @@ impl Session {
             age_max: SESSION_TTL,
         };
         let asked = self.app.books.is_past(&past);
-        let asked = within(&self.app.postgres, self.patience(EXTRA_MAX), asked);
-        // What it asks for has had its effect before, or has none now.
-        asked.await.unwrap_or(false)
+        within(&self.app.postgres, self.patience(EXTRA_MAX), asked).await
     }
 
     fn has_no_store(&self) -> bool {

@@ -7,8 +7,10 @@ use super::{Dialogue, Identity, Known, SessionKey};
 
 /// Dialogues by key, each at the one place that its key has: a newer one there takes it.
 pub(super) struct Held<V> {
-    places: Box<[Mutex<Option<Box<One<V>>>>]>,
+    places: Box<[Place<V>]>,
 }
+
+type Place<V> = Mutex<Option<Box<One<V>>>>;
 
 struct One<V> {
     key: SessionKey,

@@ -372,7 +372,7 @@ impl Store {
             }) => Opened::Claimed {
                 token,
                 unfinished,
-                dialogue: newer(dialogue, self.memory.take_dialogue(key)),
+                dialogue: on_the_phone(dialogue, self.memory.take_dialogue(key)),
             },
             Ok(opened) => opened,
             Err(error) => {
@@ -491,10 +491,23 @@ impl Store {
     }
 }
 
-/// Of what Redis and this instance keep of a dialogue: the one whose screen was shown last, which is what is answered.
-fn newer(shared: Option<Box<Dialogue>>, here: Option<Box<Dialogue>>) -> Option<Box<Dialogue>> {
+/// Of what Redis and this instance keep of a dialogue: the one whose screen is on the phone. That is the one shown last, but of
+/// two replies to the same call the one that came first.
+fn on_the_phone(
+    shared: Option<Box<Dialogue>>,
+    here: Option<Box<Dialogue>>,
+) -> Option<Box<Dialogue>> {
     match (shared, here) {
-        (Some(shared), Some(here)) if shared.shown_at > here.shown_at => Some(shared),
+        (Some(shared), Some(here)) => {
+            let is_same_call =
+                (&shared.begun, &shared.transcript) == (&here.begun, &here.transcript);
+            let (first, last) = if shared.shown_at > here.shown_at {
+                (here, shared)
+            } else {
+                (shared, here)
+            };
+            Some(if is_same_call { first } else { last })
+        }
         (shared, here) => here.or(shared),
     }
 }
