@@ -182,6 +182,7 @@ pub async fn start(config: Config, urls: StoreUrls, clock: Clock) -> anyhow::Res
     jobs.spawn(jobs::menus::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::funnel::run(app.clone(), stopped.clone()));
     jobs.spawn(jobs::probes::run(app.clone(), stopped.clone()));
+    jobs.spawn(jobs::metrics::run(metrics_handle(), stopped.clone()));
     jobs.spawn(jobs::spool::run(app.clone(), stopped.clone()));
     jobs.spawn({
         let app = app.clone();

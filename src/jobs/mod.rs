@@ -8,6 +8,7 @@ pub mod erasures;
 pub mod funnel;
 pub mod holds;
 pub mod menus;
+pub mod metrics;
 pub mod outbox;
 pub mod partitions;
 pub mod payments;
