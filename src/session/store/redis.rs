@@ -26,7 +26,7 @@ pub(super) const TRIES_MAX: Duration = Duration::from_millis(400);
 /// What a probe writes.
 const PROBE: &str = "reserveflow:probe";
 /// The most dialogues held as they were kept last: up to some 1,000 bytes each.
-const HELD_MAX: usize = 1 << 15;
+const HELD_MAX: usize = 1 << 14;
 /// The stamp at the end of a dialogue.
 const STAMP_BYTES: usize = size_of::<i64>();
 /// A claim that was let go by one who does not know what he did.
