@@ -210,9 +210,12 @@ impl Session {
     /// claimed.
     async fn glance(&self) -> Option<Receipt> {
         let store = &self.app.store;
+        if !store.is_in_redis(&self.key) {
+            return None;
+        }
         let known = store.known(&self.key);
         let follows = match &known {
-            None => !goes_on(&self.call.said) && !store.breaker().is_open(),
+            None => !goes_on(&self.call.said),
             Some(known) => self.answers(known),
         };
         if !follows {

@@ -218,6 +218,11 @@ impl MemoryStore {
         sessions.session(key, now).is_some_and(Session::close)
     }
 
+    pub(super) fn knows(&self, key: &SessionKey) -> bool {
+        self.used()
+            .is_some_and(|sessions| sessions.by_key.contains_key(key))
+    }
+
     /// A dialogue while a screen of it waits for an answer. `None`: it is not known here.
     pub(super) fn find(&self, key: &SessionKey) -> Option<Option<Box<Dialogue>>> {
         let sessions = self.used()?;

@@ -2,8 +2,9 @@
 //!
 //! A turn is claimed with a lease and a fencing token; its state and its receipt are written together, only while the
 //! token still holds. A turn that only looks needs no claim: it is worked on with the dialogue as this instance has kept it
-//! last, and is written only if that is what is kept there still. Everything here can be rebuilt from the aggregator's transcript or from the resume point in
-//! Postgres, which also decides whether a turn has had its effect: two instances that see different stores do no harm.
+//! last, and is written only if that is what is kept there still. Everything here can be rebuilt from the aggregator's
+//! transcript or from the resume point in Postgres, which also decides whether a turn has had its effect: two instances that
+//! see different stores do no harm.
 
 mod connection;
 mod held;
@@ -382,7 +383,12 @@ impl Store {
         }
     }
 
-    /// The dialogue of the session as this instance has kept it last, while Redis is asked.
+    /// Whether all that is known of the session is in Redis, as far as is known here.
+    pub fn is_in_redis(&self, key: &SessionKey) -> bool {
+        !self.breaker().is_open() && !self.memory.knows(key)
+    }
+
+    /// The dialogue of the session as this instance has kept it last.
     pub fn known(&self, key: &SessionKey) -> Option<Known> {
         match &self.far {
             Far::Redis(store) => store.known(key),

@@ -316,9 +316,6 @@ impl RedisStore {
     }
 
     pub(super) fn known(&self, key: &SessionKey) -> Option<Known> {
-        if self.breaker.is_open() {
-            return None;
-        }
         self.held.find(key, |stamped| unstamped(stamped))
     }
 
