@@ -305,26 +305,22 @@ impl Flow {
 
     /// Whether this way leads to work that changes something outside the dialogue.
     pub fn commits(&self, target: Target) -> bool {
-        match target {
-            Target::Screen(to) => self.worked_through(to).any(|run| run.action.commits),
-            Target::Draft => false,
-        }
+        self.works(target, |action| action.commits)
     }
 
     /// Whether this way leads to work that makes a reservation.
     pub(super) fn reserves(&self, target: Target) -> bool {
-        match target {
-            Target::Screen(to) => self
-                .worked_through(to)
-                .any(|run| run.action.name == "reserve"),
-            Target::Draft => false,
-        }
+        self.works(target, |action| action.name == "reserve")
     }
 
     /// Whether this way leads to work that may cost the caller money at once.
     pub(super) fn costs(&self, target: Target) -> bool {
+        self.works(target, |action| action.costs)
+    }
+
+    fn works(&self, target: Target, is_it: impl Fn(&Action) -> bool) -> bool {
         match target {
-            Target::Screen(to) => self.worked_through(to).any(|run| run.action.costs),
+            Target::Screen(to) => self.worked_through(to).any(|run| is_it(run.action)),
             Target::Draft => false,
         }
     }
