@@ -4,50 +4,59 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Dialogue, Identity, Known, SessionKey};
+use crate::session::packed;
+
+/// As it is kept: a dialogue, and at its end the stamp of whoever keeps it.
+pub(super) fn stamped(dialogue: &Dialogue, stamp: i64) -> Option<Vec<u8>> {
+    let mut stamped = packed::write(dialogue)?;
+    stamped.extend_from_slice(&stamp.to_be_bytes());
+    Some(stamped)
+}
+
+/// The dialogue and its stamp.
+pub(super) fn unstamped(stamped: &[u8]) -> Option<(Box<Dialogue>, i64)> {
+    let (dialogue, stamp) = stamped.split_last_chunk()?;
+    Some((packed::read(dialogue)?, i64::from_be_bytes(*stamp)))
+}
 
 /// Dialogues by key, each at the one place that its key has: a newer one there takes it.
-pub(super) struct Held<V> {
-    places: Box<[Place<V>]>,
+pub(super) struct Held {
+    places: Box<[Place]>,
 }
 
-type Place<V> = Mutex<Option<Box<One<V>>>>;
+type Place = Mutex<Option<Box<One>>>;
 
-struct One<V> {
+struct One {
     key: SessionKey,
     turn: Identity,
-    stamp: i64,
-    dialogue: V,
+    stamped: Box<[u8]>,
 }
 
-impl<V> Held<V> {
+impl Held {
     /// At most so many.
-    pub(super) fn new(places: usize) -> Held<V> {
+    pub(super) fn new(places: usize) -> Held {
         Held {
             places: (0..places.max(1)).map(|_| Mutex::default()).collect(),
         }
     }
 
     /// The dialogue of this key.
-    pub(super) fn find(
-        &self,
-        key: &SessionKey,
-        read: impl FnOnce(&V) -> Option<Box<Dialogue>>,
-    ) -> Option<Known> {
+    pub(super) fn find(&self, key: &SessionKey) -> Option<Known> {
         let place = self.place(key);
         let one = place.as_ref().filter(|one| one.key == *key)?;
+        let (dialogue, stamp) = unstamped(&one.stamped)?;
         Some(Known {
-            dialogue: read(&one.dialogue)?,
-            stamp: one.stamp,
+            dialogue,
+            stamp,
             turn: one.turn,
         })
     }
 
-    pub(super) fn put(&self, key: &SessionKey, turn: &Identity, stamp: i64, dialogue: V) {
+    pub(super) fn put(&self, key: &SessionKey, turn: &Identity, stamped: Vec<u8>) {
         *self.place(key) = Some(Box::new(One {
             key: key.clone(),
             turn: *turn,
-            stamp,
-            dialogue,
+            stamped: stamped.into(),
         }));
     }
 
@@ -55,7 +64,7 @@ impl<V> Held<V> {
         self.place(key).take_if(|one| one.key == *key);
     }
 
-    fn place(&self, key: &SessionKey) -> MutexGuard<'_, Option<Box<One<V>>>> {
+    fn place(&self, key: &SessionKey) -> MutexGuard<'_, Option<Box<One>>> {
         // The same in every run: what a simulation holds depends on its seed alone.
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -67,6 +76,7 @@ impl<V> Held<V> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
     use crate::menu::files::Version;
@@ -75,11 +85,11 @@ mod tests {
     fn a_place_holds_the_newest_and_nothing_under_another_key() {
         let held = Held::new(1);
         let key = |session| SessionKey::new("test", session, None);
-        let put = |session, stamp| held.put(&key(session), &Identity::either("1"), stamp, ());
-        let find = |session| {
-            let known = held.find(&key(session), |()| Some(Box::new(dialogue())));
-            known.map(|known| known.stamp)
+        let put = |session, stamp| {
+            let stamped = stamped(&dialogue(), stamp).unwrap();
+            held.put(&key(session), &Identity::either("1"), stamped);
         };
+        let find = |session| held.find(&key(session)).map(|known| known.stamp);
         put("one", 1);
         assert_eq!(find("one"), Some(1));
         assert_eq!(find("two"), None);

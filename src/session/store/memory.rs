@@ -140,27 +140,28 @@ impl MemoryStore {
         }
     }
 
-    /// Keeps what a turn without a claim led to, and tells its stamp. `None`: another dialogue is kept than the one with the
-    /// stamp that it is from, it is over, or somebody works on it.
+    /// Keeps what a turn without a claim led to under `stamp`. `false`: another dialogue is kept than the one with the stamp
+    /// that it is from, it is over, or somebody works on it.
     pub(super) fn advance(
         &self,
         key: &SessionKey,
         from: Option<i64>,
+        stamp: i64,
         turn: &Identity,
         end: &TurnEnd<'_>,
-    ) -> Option<i64> {
+    ) -> bool {
         let now = Instant::now();
         let mut sessions = self.lock(now);
-        sessions.tokens += 1;
-        let stamp = sessions.tokens;
-        let session = sessions.session(key, now)?;
+        let Some(session) = sessions.session(key, now) else {
+            return false;
+        };
         let kept = session.dialogue.as_ref().map(|kept| kept.stamp);
         if kept != from || session.is_closed || session.claim.is_some() {
-            return None;
+            return false;
         }
         self.is_used.store(true, Ordering::Relaxed);
         session.keep(stamp, turn, end, now);
-        Some(stamp)
+        true
     }
 
     pub(super) fn commit(
@@ -300,7 +301,11 @@ mod tests {
     }
 
     fn advance(store: &MemoryStore, from: Option<i64>, turn: &Identity, text: &str) -> Option<i64> {
-        ended(text, |end| store.advance(&key("one"), from, turn, end))
+        let stamp = rand::random();
+        let kept = ended(text, |end| {
+            store.advance(&key("one"), from, stamp, turn, end)
+        });
+        kept.then_some(stamp)
     }
 
     fn ended<T>(text: &str, keep: impl FnOnce(&TurnEnd<'_>) -> T) -> T {

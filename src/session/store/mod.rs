@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::error::Elapsed;
 
+use self::held::{Held, stamped};
 use self::memory::MemoryStore;
 use self::redis::RedisStore;
 use self::shared::Shared;
@@ -37,6 +38,10 @@ use crate::ussd::transcript::kept;
 pub const SESSION_TTL: Duration = Duration::from_secs(10 * 60);
 /// How long a claim holds before another instance may take the turn over; longer than any turn may take.
 pub const LEASE: Duration = Duration::from_secs(5);
+/// The most dialogues held as they were kept last: up to some 1,000 bytes each.
+const HELD_MAX: usize = 1 << 14;
+/// Few enough that they take each other's places.
+const HELD_SIMULATED: usize = 4;
 /// The most calls of one session.
 pub const HOPS_MAX: i32 = 80;
 
@@ -47,6 +52,7 @@ pub use self::connection::Site;
 pub struct Store {
     far: Far,
     memory: Arc<MemoryStore>,
+    held: Arc<Held>,
 }
 
 /// What the instances share.
@@ -71,9 +77,9 @@ macro_rules! far {
 
 far! {
     open(key: &SessionKey, turn: &Identity) -> Result<Opened, StoreError>;
-    commit(key: &SessionKey, token: i64, turn: &Identity, end: &TurnEnd<'_>) -> Result<bool, StoreError>;
+    commit(key: &SessionKey, token: i64, turn: &Identity, end: &TurnEnd<'_>, stamped: &[u8]) -> Result<bool, StoreError>;
     release(key: &SessionKey, token: i64, unfinished: bool) -> Result<(), StoreError>;
-    advance(key: &SessionKey, from: Option<i64>, turn: &Identity, end: &TurnEnd<'_>) -> Result<bool, StoreError>;
+    advance(key: &SessionKey, from: Option<i64>, turn: &Identity, end: &TurnEnd<'_>, stamped: &[u8]) -> Result<bool, StoreError>;
     close(key: &SessionKey) -> Result<bool, StoreError>;
     find_waiting(key: &SessionKey) -> Result<Option<Box<Dialogue>>, StoreError>;
     is_up() -> bool;
@@ -340,6 +346,7 @@ impl Store {
         Ok(Store {
             far: Far::Redis(RedisStore::new(site)?),
             memory: Arc::default(),
+            held: Arc::new(Held::new(HELD_MAX)),
         })
     }
 
@@ -348,6 +355,7 @@ impl Store {
         Store {
             far: Far::Simulated(SimulatedStore::new(server, link)),
             memory: Arc::default(),
+            held: Arc::new(Held::new(HELD_SIMULATED)),
         }
     }
 
@@ -365,6 +373,8 @@ impl Store {
         if let Some(receipt) = self.memory.find_receipt(key, turn) {
             return Opened::Answered(receipt);
         }
+        // What comes of it may be kept elsewhere.
+        self.held.forget(key);
         match self.far.open(key, turn).await {
             Ok(Opened::Claimed {
                 token,
@@ -390,10 +400,7 @@ impl Store {
 
     /// The dialogue of the session as this instance has kept it last.
     pub fn known(&self, key: &SessionKey) -> Option<Known> {
-        match &self.far {
-            Far::Redis(store) => store.known(key),
-            Far::Simulated(store) => store.known(key),
-        }
+        self.held.find(key)
     }
 
     /// Writes what a turn without a claim led to, in one round trip. `from` is the [stamp](Known) of the dialogue that it was
@@ -406,8 +413,11 @@ impl Store {
         turn: &Identity,
         end: &TurnEnd<'_>,
     ) -> bool {
-        let advanced = self.far.advance(key, from, turn, end).await;
-        self.or_in_memory(advanced, key, turn, end)
+        let Some(stamped) = stamped(end.dialogue, rand::random()) else {
+            return false;
+        };
+        let advanced = self.far.advance(key, from, turn, end, &stamped).await;
+        self.kept(advanced, key, turn, end, stamped)
     }
 
     /// Writes what the turn led to. `false`: the claim had ended and another call owns the turn; nothing was written.
@@ -421,20 +431,28 @@ impl Store {
         match token {
             Token::Memory(token) => self.memory.commit(key, token, turn, end),
             Token::Redis(token) => {
-                let committed = self.far.commit(key, token, turn, end).await;
-                self.or_in_memory(committed, key, turn, end)
+                let stamped = stamped(end.dialogue, token).unwrap_or_default();
+                let committed = self.far.commit(key, token, turn, end, &stamped).await;
+                self.kept(committed, key, turn, end, stamped)
             }
         }
     }
 
-    fn or_in_memory(
+    /// Whether the turn's end is kept, in memory where Redis could not take it.
+    fn kept(
         &self,
-        kept: Result<bool, StoreError>,
+        in_redis: Result<bool, StoreError>,
         key: &SessionKey,
         turn: &Identity,
         end: &TurnEnd<'_>,
+        stamped: Vec<u8>,
     ) -> bool {
-        kept.unwrap_or_else(|error| {
+        if matches!(in_redis, Ok(true)) {
+            self.held.put(key, turn, stamped);
+        } else {
+            self.held.forget(key);
+        }
+        in_redis.unwrap_or_else(|error| {
             self.without_redis(&error);
             self.memory.put(key, turn, end);
             true
@@ -457,6 +475,7 @@ impl Store {
 
     /// No later answer wakes the session up; its receipts stay. `false`: it is unknown, or was closed before.
     pub async fn close(&self, key: &SessionKey) -> bool {
+        self.held.forget(key);
         match self.far.close(key).await {
             Ok(known) => self.memory.close(key, true) || known,
             Err(error) => {

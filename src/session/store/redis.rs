@@ -12,23 +12,18 @@ use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
 use tokio::time::timeout;
 
 use super::connection::{Connection, Site};
-use super::held::Held;
+use super::held::unstamped;
 use super::{
-    Dialogue, Identity, Known, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError, Token,
+    Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError, Token,
     TurnEnd, millis,
 };
 use crate::breaker::Breaker;
-use crate::session::packed;
 
 /// How long one command may take, and both tries of it with all waiting for a connection.
 const ANSWER_MAX: Duration = Duration::from_millis(150);
 pub(super) const TRIES_MAX: Duration = Duration::from_millis(400);
 /// What a probe writes.
 const PROBE: &str = "reserveflow:probe";
-/// The most dialogues held as they were kept last: up to some 1,000 bytes each.
-const HELD_MAX: usize = 1 << 14;
-/// The stamp at the end of a dialogue.
-const STAMP_BYTES: usize = size_of::<i64>();
 /// A claim that was let go by one who does not know what he did.
 const UNFINISHED: &str = "unfinished";
 
@@ -181,7 +176,7 @@ fn claimed(token: i64, unfinished: bool, dialogue: Option<Box<Dialogue>>) -> Ope
 
 /// A dialogue written by another version, or damaged, is as good as lost.
 fn read(stored: Option<Vec<u8>>) -> Option<Box<Dialogue>> {
-    let read = unstamped(&stored?);
+    let read = unstamped(&stored?).map(|(dialogue, _)| dialogue);
     if read.is_none() {
         metrics::counter!("dialogues_damaged_total").increment(1);
         tracing::warn!("a stored dialogue cannot be read and is rebuilt");
@@ -189,23 +184,10 @@ fn read(stored: Option<Vec<u8>>) -> Option<Box<Dialogue>> {
     read
 }
 
-/// As it is kept: a dialogue and its stamp.
-fn stamped(dialogue: &Dialogue, stamp: i64) -> Option<Vec<u8>> {
-    let mut stamped = packed::write(dialogue)?;
-    stamped.extend_from_slice(&stamp.to_be_bytes());
-    Some(stamped)
-}
-
-fn unstamped(stamped: &[u8]) -> Option<Box<Dialogue>> {
-    let (dialogue, _) = stamped.split_last_chunk::<STAMP_BYTES>()?;
-    packed::read(dialogue)
-}
-
 /// Every dialogue of every instance.
 #[derive(Clone)]
 pub(super) struct RedisStore {
     connection: Connection,
-    held: Arc<Held<Box<[u8]>>>,
     pub(super) breaker: Arc<Breaker>,
 }
 
@@ -217,7 +199,6 @@ impl RedisStore {
     pub(super) fn new(site: &Site) -> Result<RedisStore, StoreError> {
         Ok(RedisStore {
             connection: Connection::new(site, ANSWER_MAX)?,
-            held: Arc::new(Held::new(HELD_MAX)),
             breaker: Arc::new(Breaker::new("redis")),
         })
     }
@@ -228,8 +209,6 @@ impl RedisStore {
         key: &SessionKey,
         turn: &Identity,
     ) -> Result<Opened, StoreError> {
-        // What comes of it may be kept elsewhere.
-        self.held.forget(key);
         let token: i64 = rand::random();
         let keys = Keys::of(key, turn);
         let mut call = redis::pipe();
@@ -293,9 +272,9 @@ impl RedisStore {
         token: i64,
         turn: &Identity,
         end: &TurnEnd<'_>,
+        stamped: &[u8],
     ) -> Result<bool, StoreError> {
         let keys = Keys::of(key, turn);
-        let stamped = stamped(end.dialogue, token).unwrap_or_default();
         let mut call = COMMIT.prepare_invoke();
         call.key(&keys.claim).key(keys.dialogue).key(&keys.receipt);
         if end.begins {
@@ -306,17 +285,11 @@ impl RedisStore {
         }
         // Longer than its receipts: they are told by it.
         call.arg(token)
-            .arg(&stamped)
+            .arg(stamped)
             .arg(millis(SESSION_TTL + LEASE))
             .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
             .arg(millis(turn.receipt_age_max()));
-        let is_kept = self.run(&call).await;
-        self.hold(key, turn, (token, stamped), &is_kept);
-        is_kept
-    }
-
-    pub(super) fn known(&self, key: &SessionKey) -> Option<Known> {
-        self.held.find(key, |stamped| unstamped(stamped))
+        self.run(&call).await
     }
 
     pub(super) async fn advance(
@@ -325,11 +298,8 @@ impl RedisStore {
         from: Option<i64>,
         turn: &Identity,
         end: &TurnEnd<'_>,
+        stamped: &[u8],
     ) -> Result<bool, StoreError> {
-        let stamp: i64 = rand::random();
-        let Some(stamped) = stamped(end.dialogue, stamp) else {
-            return Ok(false);
-        };
         let keys = Keys::of(key, turn);
         let mut call = ADVANCE.prepare_invoke();
         call.key(keys.dialogue)
@@ -340,26 +310,11 @@ impl RedisStore {
             call.key(last(key));
         }
         call.arg(from.map_or(Vec::new(), |stamp| stamp.to_be_bytes().to_vec()))
-            .arg(&stamped)
+            .arg(stamped)
             .arg(millis(SESSION_TTL + LEASE))
             .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
             .arg(millis(turn.receipt_age_max()));
-        let is_kept = self.run(&call).await;
-        self.hold(key, turn, (stamp, stamped), &is_kept);
-        is_kept
-    }
-
-    fn hold(
-        &self,
-        key: &SessionKey,
-        turn: &Identity,
-        (stamp, stamped): (i64, Vec<u8>),
-        is_kept: &Result<bool, StoreError>,
-    ) {
-        match is_kept {
-            Ok(true) => self.held.put(key, turn, stamp, stamped.into()),
-            Ok(false) | Err(_) => self.held.forget(key),
-        }
+        self.run(&call).await
     }
 
     /// Lets a claim go.
@@ -380,7 +335,6 @@ impl RedisStore {
 
     /// Marks a session as over.
     pub(super) async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        self.held.forget(key);
         let mut call = redis::pipe();
         call.exists(&key.0)
             .cmd("SET")

@@ -8,11 +8,11 @@ use std::time::Duration;
 use redis::RedisError;
 use tokio::time::{Instant, timeout};
 
-use super::held::Held;
+use super::held::unstamped;
 use super::memory::MemoryStore;
 use super::redis::TRIES_MAX;
 use super::shared::{Shared, WORK_MAX};
-use super::{Dialogue, Identity, Known, Opened, SessionKey, StoreError, Token, TurnEnd};
+use super::{Dialogue, Identity, Opened, SessionKey, StoreError, Token, TurnEnd};
 use crate::breaker::Breaker;
 use crate::simulate::link::Link;
 
@@ -64,15 +64,11 @@ impl Server {
     }
 }
 
-/// Few enough that they are taken for others.
-const HELD_MAX: usize = 4;
-
 /// One instance's way there.
 #[derive(Clone)]
 pub(super) struct SimulatedStore {
     server: Arc<Server>,
     link: Arc<Link>,
-    held: Arc<Held<Box<Dialogue>>>,
     pub(super) breaker: Arc<Breaker>,
 }
 
@@ -81,7 +77,6 @@ impl SimulatedStore {
         SimulatedStore {
             server,
             link,
-            held: Arc::new(Held::new(HELD_MAX)),
             breaker: Arc::new(Breaker::new("redis")),
         }
     }
@@ -91,7 +86,6 @@ impl SimulatedStore {
         key: &SessionKey,
         turn: &Identity,
     ) -> Result<Opened, StoreError> {
-        self.held.forget(key);
         self.ask(|server| match server.sessions.open(key, turn) {
             Opened::Claimed {
                 token: Token::Memory(token) | Token::Redis(token),
@@ -113,17 +107,10 @@ impl SimulatedStore {
         token: i64,
         turn: &Identity,
         end: &TurnEnd<'_>,
+        _stamped: &[u8],
     ) -> Result<bool, StoreError> {
-        let is_kept = self
-            .ask(|server| server.sessions.commit(key, token, turn, end))
-            .await;
-        let stamp = matches!(is_kept, Ok(true)).then_some(token);
-        self.hold(key, turn, stamp, end.dialogue);
-        is_kept
-    }
-
-    pub(super) fn known(&self, key: &SessionKey) -> Option<Known> {
-        self.held.find(key, |dialogue| Some(dialogue.clone()))
+        self.ask(|server| server.sessions.commit(key, token, turn, end))
+            .await
     }
 
     pub(super) async fn advance(
@@ -132,20 +119,11 @@ impl SimulatedStore {
         from: Option<i64>,
         turn: &Identity,
         end: &TurnEnd<'_>,
+        stamped: &[u8],
     ) -> Result<bool, StoreError> {
-        let kept = self
-            .ask(|server| server.sessions.advance(key, from, turn, end))
-            .await;
-        let stamp = kept.as_ref().ok().copied().flatten();
-        self.hold(key, turn, stamp, end.dialogue);
-        kept.map(|stamp| stamp.is_some())
-    }
-
-    fn hold(&self, key: &SessionKey, turn: &Identity, stamp: Option<i64>, dialogue: &Dialogue) {
-        match stamp {
-            Some(stamp) => self.held.put(key, turn, stamp, Box::new(dialogue.clone())),
-            None => self.held.forget(key),
-        }
+        let stamp = unstamped(stamped).map_or(0, |(_, stamp)| stamp);
+        self.ask(|server| server.sessions.advance(key, from, stamp, turn, end))
+            .await
     }
 
     pub(super) async fn release(
@@ -159,7 +137,6 @@ impl SimulatedStore {
     }
 
     pub(super) async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        self.held.forget(key);
         self.ask(|server| server.sessions.close(key, false)).await
     }
 
