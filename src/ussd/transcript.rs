@@ -9,19 +9,19 @@ const SECRET_DIGITS_MIN: usize = 4;
 
 /// A transcript, or one answer, as it is kept: long numbers hidden, still good to tell the next answer by.
 pub fn kept(transcript: &str) -> String {
-    let hidden = |answer: &str| -> String {
-        let digits = answer.chars().filter(char::is_ascii_digit).count();
-        let hide = |c: char| {
-            if digits >= SECRET_DIGITS_MIN && c.is_ascii_digit() {
-                HIDDEN
-            } else {
-                c
-            }
-        };
-        answer.chars().map(hide).collect()
-    };
-    let answers: Vec<_> = transcript.split('*').map(hidden).collect();
-    answers.join("*")
+    let hide = |c: char| if c.is_ascii_digit() { HIDDEN } else { c };
+    let mut kept = String::with_capacity(transcript.len());
+    for (index, answer) in transcript.split('*').enumerate() {
+        if index > 0 {
+            kept.push('*');
+        }
+        if answer.bytes().filter(u8::is_ascii_digit).count() < SECRET_DIGITS_MIN {
+            kept.push_str(answer);
+        } else {
+            kept.extend(answer.chars().map(hide));
+        }
+    }
+    kept
 }
 
 /// What a transcript means after the one before it.
