@@ -88,22 +88,25 @@ impl Done {
     }
 }
 
-/// Does the work of an action.
+/// Does the work of an action that waits for nothing. `None`: it is one for [`run`].
+pub fn at_once(action: &Action, work: &Work<'_>) -> Option<Done> {
+    match action.name {
+        "find_place" => Some(work.find_place()),
+        "list_regions" => Some(work.list_regions()),
+        "list_towns" => Some(work.list_towns()),
+        "time_of_day" => Some(work.time_of_day()),
+        "recent_places" => work.places.map(|known| work.listed_places(known)),
+        _ => None,
+    }
+}
+
+/// Does the work of any other action.
 ///
 /// # Errors
 /// [`TurnError::Unknown`] when an effect may or may not have happened.
 pub async fn run(action: &Action, work: &Work<'_>) -> Result<Done, TurnError> {
     match action.name {
-        "find_place" => return Ok(work.find_place()),
-        "list_regions" => return Ok(work.list_regions()),
-        "list_towns" => return Ok(work.list_towns()),
-        "time_of_day" => return Ok(work.time_of_day()),
-        "recent_places" => {
-            return Ok(match work.places {
-                Some(known) => work.listed_places(known),
-                None => work.extra(work.recent_places(), "none").await,
-            });
-        }
+        "recent_places" => return Ok(work.extra(work.recent_places(), "none").await),
         "known_guest" => return Ok(work.extra(work.known_guest(), "unknown").await),
         "search" => return Ok(work.search().await),
         "reserve" => return work.reserve().await,

@@ -247,7 +247,11 @@ impl Answering<'_> {
                 places: self.places,
                 state: &*state,
             };
-            let done = match Box::pin(actions::run(action, &work)).await {
+            let ran = match actions::at_once(action, &work) {
+                Some(done) => Ok(done),
+                None => Box::pin(actions::run(action, &work)).await,
+            };
+            let done = match ran {
                 Err(TurnError::Database(error)) if acted => actions::without(action, error)?,
                 done => done?,
             };
