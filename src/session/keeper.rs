@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::books::Books;
 use crate::db::DbError;
@@ -21,7 +22,9 @@ use crate::session::store::SessionKey;
 const PENDING_MAX: usize = 20_000;
 /// The most callers written together.
 const TOGETHER_MAX: usize = 32;
-/// What more of the same callers comes within it is written with it.
+/// How long what is new of a caller waits for more of the same: nobody dials again sooner.
+pub const REST: Duration = Duration::from_millis(500);
+/// How often is looked for callers who have waited so long: little at a time, so that no call waits for all of them.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The wait before writing again after the database has failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -108,17 +111,23 @@ impl Resume {
     }
 }
 
+#[derive(Clone)]
+struct Waiting {
+    /// Shared with whoever is writing it: what is still the same afterwards is written.
+    memory: Arc<Memory>,
+    due: Instant,
+}
+
 /// Callers waiting to be written.
 #[derive(Default)]
 pub struct Keeper {
-    /// Shared with whoever is writing them: what is still the same afterwards is written.
-    pending: Mutex<BTreeMap<Msisdn, Arc<Memory>>>,
+    pending: Mutex<BTreeMap<Msisdn, Waiting>>,
     wake: Notify,
 }
 
 impl Keeper {
-    /// Remembers `newer` of a caller, over what is waiting already.
-    pub fn remember(&self, msisdn: &Msisdn, newer: Memory) {
+    /// Remembers `newer` of a caller, over what is waiting already, and writes it after `rest`.
+    pub fn remember(&self, msisdn: &Msisdn, newer: Memory, rest: Duration) {
         if newer == Memory::default() {
             return;
         }
@@ -127,7 +136,14 @@ impl Keeper {
             metrics::counter!("guest_memories_dropped_total").increment(1);
             return;
         }
-        let memory = Arc::make_mut(pending.entry(msisdn.clone()).or_default());
+        let due = Instant::now() + rest;
+        let new = || Waiting {
+            memory: Arc::default(),
+            due,
+        };
+        let waiting = pending.entry(msisdn.clone()).or_insert_with(new);
+        waiting.due = waiting.due.min(due);
+        let memory = Arc::make_mut(&mut waiting.memory);
         memory.language = newer.language.or(memory.language.take());
         memory.name = newer.name.or(memory.name.take());
         memory.places = last_places(newer.places, std::mem::take(&mut memory.places));
@@ -143,7 +159,8 @@ impl Keeper {
     /// What is not written yet of a caller.
     pub fn pending(&self, msisdn: &Msisdn) -> Memory {
         let waiting = self.lock().get(msisdn).cloned();
-        waiting.map(Arc::unwrap_or_clone).unwrap_or_default()
+        let memory = waiting.map(|waiting| waiting.memory);
+        memory.map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 
     /// Writes until `stop`, then what is left.
@@ -159,26 +176,30 @@ impl Keeper {
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = tokio::time::sleep(PAUSE) => {}
             }
-            if let Err(error) = self.flush(books).await {
+            if let Err(error) = self.flush(books, Instant::now()).await {
                 tracing::warn!(%error, "callers are not remembered yet");
-                self.wake.notify_one();
                 tokio::select! {
                     biased;
                     () = tokio::time::sleep(RETRY_AFTER) => {}
                     _ = stop.wait_for(|stop| *stop) => break,
                 }
             }
+            if !self.lock().is_empty() {
+                self.wake.notify_one();
+            }
         }
-        if let Err(error) = self.flush(books).await {
+        if let Err(error) = self.flush(books, Instant::now() + REST).await {
             tracing::warn!(%error, "some callers are not remembered");
         }
     }
 
-    async fn flush(&self, books: &Books) -> Result<(), DbError> {
+    /// Writes those who are due by then.
+    async fn flush(&self, books: &Books, by: Instant) -> Result<(), DbError> {
         let waiting: Vec<_> = self
             .lock()
             .iter()
-            .map(|(msisdn, memory)| (msisdn.clone(), memory.clone()))
+            .filter(|(_, waiting)| waiting.due <= by)
+            .map(|(msisdn, waiting)| (msisdn.clone(), waiting.memory.clone()))
             .collect();
         for together in waiting.chunks(TOGETHER_MAX) {
             write(books, together).await?;
@@ -186,18 +207,16 @@ impl Keeper {
             for (msisdn, memory) in together {
                 if pending
                     .get(msisdn)
-                    .is_some_and(|now| Arc::ptr_eq(now, memory))
+                    .is_some_and(|now| Arc::ptr_eq(&now.memory, memory))
                 {
                     pending.remove(msisdn);
-                } else {
-                    self.wake.notify_one();
                 }
             }
         }
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Msisdn, Arc<Memory>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Msisdn, Waiting>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,7 +14,7 @@ use crate::menu::messages::Message;
 use crate::phone::Msisdn;
 use crate::session::coalesce::Coalesced;
 use crate::session::error::TurnError;
-use crate::session::keeper::Memory;
+use crate::session::keeper::{Memory, REST};
 use crate::session::store::{
     Dialogue, Identity, Known, Opened, Receipt, SessionKey, Token, TurnEnd,
 };
@@ -233,7 +233,9 @@ impl Session {
         if !store.advance(&self.key, from, &self.identity, &end).await {
             return None;
         }
-        self.app.keeper.remember(&self.call.msisdn, worked.memory);
+        self.app
+            .keeper
+            .remember(&self.call.msisdn, worked.memory, REST);
         self.count(worked.tally);
         crash_point!("turn:advanced");
         Some(worked.receipt)
@@ -296,7 +298,15 @@ impl Session {
             }
         };
         crash_point!("turn:worked");
-        self.app.keeper.remember(&self.call.msisdn, worked.memory);
+        // Without Redis it is all that the others have.
+        let rest = if self.without_redis {
+            Duration::ZERO
+        } else {
+            REST
+        };
+        self.app
+            .keeper
+            .remember(&self.call.msisdn, worked.memory, rest);
         let end = TurnEnd {
             dialogue: &worked.dialogue,
             receipt: &worked.receipt,

@@ -23,6 +23,7 @@ use crate::menu::Menus;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
 use crate::menu::value::Value;
+use crate::session::keeper::REST;
 use crate::session::lodges;
 use crate::sms::InboundSms;
 use crate::sms::keywords::{self, Command, HostCommand};
@@ -153,7 +154,7 @@ async fn take(
     }
     transaction.commit().await?;
     if let Spoke::Dialogue { memory, .. } = spoke {
-        app.keeper.remember(&sms.msisdn, memory);
+        app.keeper.remember(&sms.msisdn, memory, REST);
     }
     Ok(true)
 }

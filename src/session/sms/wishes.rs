@@ -7,7 +7,7 @@ use crate::db::{DbError, erasures};
 use crate::letters::squash;
 use crate::menu::language::Language;
 use crate::menu::messages::Message;
-use crate::session::keeper::Memory;
+use crate::session::keeper::{Memory, REST};
 
 /// The fewest letters that stand for a language's own name: `swahili` for Kiswahili.
 const NAME_LETTERS_MIN: usize = 4;
@@ -70,7 +70,7 @@ impl Answer<'_> {
             language: Some(language.code.clone()),
             ..Memory::default()
         };
-        app.keeper.remember(msisdn, chosen);
+        app.keeper.remember(msisdn, chosen, REST);
         let text = app.say(Message::LanguageSet, language, None, self.of.country);
         self.send("language_set", text, 0).await
     }
