@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::country::Country;
+use crate::db::DbError;
 use crate::db::effect::Turn;
 use crate::db::patience::{EXTRA_MAX, within};
 use crate::menu::door::Door;
@@ -20,7 +21,7 @@ use crate::session::actions::{self, Work};
 use crate::session::error::TurnError;
 use crate::session::menus::Spoken;
 use crate::session::turn::Session;
-use crate::ussd::INPUT_CHARS_MAX;
+use crate::ussd::{INPUT_CHARS_MAX, Said};
 
 impl Session {
     /// What one call added: one answer, or several where calls were missed. `at` is the position of the last.
@@ -58,7 +59,8 @@ impl Session {
         first: &Turn,
         spoken: &Spoken,
     ) -> Result<(), TurnError> {
-        let mut acted = false;
+        let more = i32::try_from(answers.len()).unwrap_or(i32::MAX) - 1;
+        let last = first.position.saturating_add(more);
         for (answer, position) in answers.iter().zip(first.position..) {
             let turn = Turn {
                 position,
@@ -67,14 +69,24 @@ impl Session {
             let commits = spoken.menu().commits(state, answer, &spoken.given);
             let secret = spoken.menu().asks_for(state) == Some(Type::Pin);
             let reserves = commits && spoken.menu().reserves(state, answer, &spoken.given);
-            if secret || commits && !(reserves && self.has_made(&turn).await?) {
+            let made_at = if reserves {
+                self.made_at(&turn).await?
+            } else {
+                None
+            };
+            // Whoever answers later calls to what is rebuilt for it would answer another screen than was shown.
+            if made_at > Some(last) {
+                return Err(TurnError::Over);
+            }
+            if secret || commits && made_at != Some(position) {
                 return Ok(());
             }
-            match self.step(state, answer, &turn, spoken).await {
-                Err(TurnError::Database(error)) if acted => return Err(TurnError::Unknown(error)),
-                stepped => stepped?,
-            }
-            acted |= commits;
+            let answering = Answering {
+                // A dialogue that was dialled just now has done nothing yet.
+                unfinished: matches!(self.call.said, Said::Transcript(_)),
+                ..self.answering(&turn, spoken)
+            };
+            answering.step(state, answer).await?;
             let page = spoken.menu().page(state, &spoken.given, self.door());
             if !page.asks {
                 return Ok(());
@@ -83,12 +95,17 @@ impl Session {
         Ok(())
     }
 
-    pub(super) async fn has_made(&self, turn: &Turn) -> Result<bool, TurnError> {
+    async fn has_made(&self, turn: &Turn) -> Result<bool, TurnError> {
+        Ok(self.made_at(turn).await? == Some(turn.position))
+    }
+
+    /// With which answer the dialogue of this turn has reserved last, if it has.
+    async fn made_at(&self, turn: &Turn) -> Result<Option<i32>, TurnError> {
         let asked = self.app.books.find_by_dialogue(&turn.door, &turn.session);
         let made = within(&self.app.postgres, self.patience(EXTRA_MAX), asked);
         // Nobody may say then that nothing was booked.
         let made = made.await.map_err(TurnError::Unknown)?;
-        Ok(made.is_some_and(|(_, made_at)| made_at == turn.position))
+        Ok(made.map(|(_, made_at)| made_at))
     }
 
     /// What is left of the caller's patience, and not more than `limit`.
@@ -189,7 +206,7 @@ pub(super) struct Answering<'a> {
     pub(super) door: &'a Door,
     /// When nobody waits for the outcome any more.
     pub(super) until: Instant,
-    /// An earlier try may have had its effect.
+    /// An earlier try may have had its effect, of this answer or of one that follows it.
     pub(super) unfinished: bool,
     /// Nothing else may be done.
     pub(super) only_looks: bool,
@@ -252,9 +269,17 @@ impl Answering<'_> {
                 None => Box::pin(actions::run(action, &work)).await,
             };
             let done = match ran {
+                Err(TurnError::Database(error)) if self.unfinished => {
+                    return Err(TurnError::Unknown(error));
+                }
                 Err(TurnError::Database(error)) if acted => actions::without(action, error)?,
                 done => done?,
             };
+            // What it would show denies what an earlier try may have done.
+            if self.unfinished && done.outcome == "unavailable" {
+                let error = DbError::Busy(format!("{} could not be done", action.name).into());
+                return Err(TurnError::Unknown(error));
+            }
             texted |= actions::is_texted(action, done.outcome);
             acted |= action.commits;
             step = menu.resume(state, done.outcome, done.binds, &world);

@@ -88,7 +88,9 @@ impl Session {
                     self.replies(&mut state, input, at, &spoken).await?;
                     return Ok((state, spoken));
                 }
-                _ => {}
+                // Whoever answers later calls to what is rebuilt for it would answer another screen than was shown.
+                Hop::Late => return Err(TurnError::Over),
+                Hop::First { .. } | Hop::Mismatch { .. } => {}
             }
         }
         let mut state = current.menu().begin(&language(current.menu()));

@@ -171,7 +171,7 @@ pub(super) struct Session {
     pub(super) call: Call,
     /// When its caller stops waiting.
     pub(super) until: Instant,
-    /// An earlier try of it, or of the turn before, was not finished.
+    /// An earlier try of it, or of the turn before, was not finished, or nobody knows whether there was one.
     pub(super) unfinished: bool,
     /// Redis is away.
     pub(super) without_redis: bool,
@@ -273,22 +273,20 @@ impl Session {
                 unfinished,
                 dialogue,
             } => {
-                self.unfinished = unfinished;
+                let is_lost = dialogue.is_none() && goes_on(&self.call.said);
+                self.unfinished = unfinished || is_lost;
                 self.without_redis = matches!(token, Token::Memory(_));
                 (token, dialogue)
             }
         };
         crash_point!("turn:claimed");
         let store = &self.app.store;
-        let is_lost = dialogue.is_none() && goes_on(&self.call.said);
         let worked = match self.work(dialogue.map(|dialogue| *dialogue)).await {
             Ok(worked) => worked,
             Err(error) => {
                 let error = match error {
                     // An earlier try may have booked: nobody may say that nothing was.
-                    TurnError::Database(error) if self.unfinished || is_lost => {
-                        TurnError::Unknown(error)
-                    }
+                    TurnError::Database(error) if self.unfinished => TurnError::Unknown(error),
                     error => error,
                 };
                 store
