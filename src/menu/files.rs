@@ -90,8 +90,9 @@ pub fn sample(name: &str) -> Option<String> {
     String::from_utf8(file.data.into_owned()).ok()
 }
 
-/// Tells one state of the menu files from every other: 32 hex digits, from the names and contents of all files.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Tells one state of the menu files from every other: 32 hex digits, from the names and contents of all files. By default that
+/// of none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(String);
 

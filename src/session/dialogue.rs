@@ -13,7 +13,7 @@ use crate::menu::step::State;
 use crate::session::error::TurnError;
 use crate::session::keeper::{Draft, Memory, Resume, last_places};
 use crate::session::menus::Spoken;
-use crate::session::store::{Dialogue, HOPS_MAX, Receipt};
+use crate::session::store::{Dialogue, HOPS_MAX, Receipt, TurnEnd};
 use crate::session::turn::{Session, Worked, goes_on};
 use crate::ussd::Said;
 use crate::ussd::transcript::{Hop, hop, kept, position};
@@ -23,7 +23,7 @@ use crate::ussd::transcript::{Hop, hop, kept, position};
 const SCREEN_MAX: TimeDelta = TimeDelta::minutes(3);
 
 impl Session {
-    pub(super) async fn work(&self, dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
+    pub(super) async fn work(&self, mut dialogue: Option<Dialogue>) -> Result<Worked, TurnError> {
         if let Some(places) = dialogue.as_ref().and_then(|before| before.places.clone()) {
             self.places.set(places).ok();
         }
@@ -34,17 +34,17 @@ impl Session {
         match &self.call.said {
             Said::Transcript(transcript) => {
                 let at = position(transcript);
+                let receipts = dialogue
+                    .as_mut()
+                    .map(|before| std::mem::take(&mut before.receipts));
                 let (state, spoken, before) = self.transcribed(dialogue, transcript, at).await?;
                 let after = Dialogue {
-                    number: None,
-                    begun: String::new(),
                     service_code: self.service_code().to_owned(),
                     transcript: kept(transcript),
                     position: at,
                     menus: spoken.menus.version.clone(),
-                    state: None,
-                    shown_at: 0,
-                    places: None,
+                    receipts: receipts.unwrap_or_default(),
+                    ..Dialogue::default()
                 };
                 Ok(self.worked(after, before, state, &spoken, false))
             }
@@ -136,9 +136,7 @@ impl Session {
             transcript: kept(ahead),
             position: position(ahead),
             menus: spoken.menus.version.clone(),
-            state: None,
-            shown_at: 0,
-            places: None,
+            ..Dialogue::default()
         };
         self.worked(after, before, state, spoken, true)
     }
@@ -329,19 +327,26 @@ impl Session {
             .get()
             .map(|known| last_places(memory.places.clone(), known.clone()));
         let tally = Tally::new(&spoken.menus, before, &state, page.ends);
+        let receipt = Receipt {
+            ends: page.ends,
+            text: page.text,
+        };
+        let now = self.app.clock.now();
+        let mut receipts = after.receipts;
+        receipts.push(&self.identity, receipt.clone(), now);
         Worked {
-            dialogue: Dialogue {
-                state: (!page.ends).then_some(state),
-                shown_at: self.app.clock.now().timestamp_millis(),
-                places,
-                ..after
+            end: TurnEnd {
+                dialogue: Dialogue {
+                    state: (!page.ends).then_some(state),
+                    shown_at: now.timestamp_millis(),
+                    places,
+                    receipts,
+                    ..after
+                },
+                begins,
             },
-            receipt: Receipt {
-                ends: page.ends,
-                text: page.text,
-            },
+            receipt,
             memory,
-            begins,
             tally,
         }
     }

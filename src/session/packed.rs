@@ -5,11 +5,29 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version of what is written: another one with every change of a type that is in it, which the bytes do not tell.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+
+/// Most dialogues have less.
+const BYTES: usize = 1024;
 
 /// `None` for what may not be written anywhere: a PIN is known to the work that follows its screen only.
 pub(super) fn write(dialogue: &impl Serialize) -> Option<Vec<u8>> {
-    postcard::to_extend(dialogue, vec![FORMAT]).ok()
+    let mut packed = Vec::with_capacity(BYTES);
+    packed.push(FORMAT);
+    postcard::to_extend(dialogue, packed).ok()
+}
+
+/// With the stamp of whoever writes it at the end.
+pub(super) fn write_stamped(dialogue: &impl Serialize, stamp: i64) -> Option<Vec<u8>> {
+    let mut stamped = write(dialogue)?;
+    stamped.extend_from_slice(&stamp.to_be_bytes());
+    Some(stamped)
+}
+
+/// What was written with a stamp, and that.
+pub(super) fn read_stamped<T: DeserializeOwned>(stamped: &[u8]) -> Option<(T, i64)> {
+    let (dialogue, stamp) = stamped.split_last_chunk()?;
+    Some((read(dialogue)?, i64::from_be_bytes(*stamp)))
 }
 
 /// `None` for what another version has written, and for anything else.
@@ -26,7 +44,7 @@ pub(super) fn read<T: DeserializeOwned>(packed: &[u8]) -> Option<T> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
-    use chrono::NaiveDate;
+    use chrono::{DateTime, NaiveDate};
     use proptest::prelude::*;
 
     use super::*;
@@ -36,7 +54,7 @@ mod tests {
     use crate::menu::step::State;
     use crate::menu::value::{Value, Values};
     use crate::session::search::short_name;
-    use crate::session::store::Dialogue;
+    use crate::session::store::{Dialogue, Identity, Receipt, Receipts};
 
     fn dialogue(values: Values) -> Dialogue {
         let state = State {
@@ -49,6 +67,12 @@ mod tests {
             notice: Some("Habari".to_owned()),
             draft: None,
         };
+        let mut receipts = Receipts::default();
+        let receipt = Receipt {
+            ends: false,
+            text: "Which town?".to_owned(),
+        };
+        receipts.push(&Identity::hop("3"), receipt, DateTime::UNIX_EPOCH);
         Dialogue {
             service_code: "*384*7#".to_owned(),
             transcript: "1*Nakuru".to_owned(),
@@ -62,6 +86,7 @@ mod tests {
             number: Some(3),
             begun: "b".to_owned(),
             places: Some(vec!["nakuru".to_owned()]),
+            receipts,
         }
     }
 
@@ -97,7 +122,7 @@ mod tests {
     fn another_form_has_another_number() {
         let packed = write(&dialogue(one_of_each())).unwrap();
         assert_eq!(packed[0], FORMAT);
-        assert_eq!(short_name(&packed), "507be293aecf6cd640c03e21f03fd243");
+        assert_eq!(short_name(&packed), "f2b615230abb393465f302b1d722d832");
     }
 
     #[test]

@@ -41,19 +41,18 @@ pub enum Answer {
 pub async fn answer(
     app: &Arc<App>,
     aggregator: &'static dyn Aggregator,
-    call: Call,
+    call: &Arc<Call>,
     request: impl FnOnce() -> String,
     accepted: Instant,
 ) -> Answer {
     let country = app.country(&call.msisdn);
-    let caller = call.msisdn.clone();
-    let sorry = |message| sorry(app, &caller, message);
+    let sorry = |message| sorry(app, &call.msisdn, message);
     // What looks like a code may be an answer: only the session tells.
     let is_dialled = !matches!(call.said, Said::Either { .. }) && !call.service_code.is_empty();
     if is_dialled && !app.config.service_codes.contains(&call.service_code) {
         return Answer::Screen(Reply::End(sorry(Message::WrongCode)));
     }
-    let _admitted = match app.limits.admit(aggregator.name(), &call) {
+    let _admitted = match app.limits.admit(aggregator.name(), call) {
         Ok(admitted) => admitted,
         Err(message) => return Answer::Screen(Reply::End(sorry(message))),
     };
@@ -66,7 +65,7 @@ pub async fn answer(
         aggregator,
         key: key.clone(),
         identity,
-        call,
+        call: call.clone(),
         until: accepted + REPLY_MAX,
         unfinished: false,
         without_redis: false,
@@ -167,8 +166,8 @@ pub(super) struct Session {
     pub(super) country: &'static Country,
     pub(super) aggregator: &'static dyn Aggregator,
     pub(super) key: SessionKey,
-    identity: Identity,
-    pub(super) call: Call,
+    pub(super) identity: Identity,
+    pub(super) call: Arc<Call>,
     /// When its caller stops waiting.
     pub(super) until: Instant,
     /// An earlier try of it, or of the turn before, was not finished, or nobody knows whether there was one.
@@ -195,11 +194,9 @@ enum Claim {
 
 /// A dialogue after its answer, and what its caller is remembered by.
 pub(super) struct Worked {
-    pub(super) dialogue: Dialogue,
+    pub(super) end: TurnEnd,
     pub(super) receipt: Receipt,
     pub(super) memory: Memory,
-    /// Whether it is the dialogue's first turn, whatever was said under its session id before.
-    pub(super) begins: bool,
     /// What it adds to the funnel.
     pub(super) tally: Tally,
 }
@@ -222,15 +219,10 @@ impl Session {
             return None;
         }
         let from = known.as_ref().map(|known| known.stamp);
-        let dialogue = known.map(|known| *known.dialogue);
+        let dialogue = known.map(|known| known.dialogue);
         let worked = self.work(dialogue).await.ok()?;
-        let end = TurnEnd {
-            dialogue: &worked.dialogue,
-            receipt: &worked.receipt,
-            begins: worked.begins,
-        };
         crash_point!("turn:glanced");
-        if !store.advance(&self.key, from, &self.identity, &end).await {
+        if !store.advance(&self.key, from, worked.end).await {
             return None;
         }
         self.app
@@ -243,7 +235,7 @@ impl Session {
 
     /// Whether it is the next answer after what is known, and can be no repetition of another.
     fn answers(&self, known: &Known) -> bool {
-        let before = &*known.dialogue;
+        let before = &known.dialogue;
         before.state.is_some()
             && match &self.call.said {
                 Said::Transcript(transcript) => {
@@ -254,7 +246,7 @@ impl Session {
                     numbers.is_some_and(|(last, number)| last.checked_add(1) == Some(number))
                 }
                 Said::Answered { hop: None, .. } | Said::Either { .. } => {
-                    !self.identity.may_repeat(&known.turn)
+                    !before.receipts.may_be_newest(&self.identity)
                 }
                 Said::Dialled(_) => false,
             }
@@ -305,13 +297,8 @@ impl Session {
         self.app
             .keeper
             .remember(&self.call.msisdn, worked.memory, rest);
-        let end = TurnEnd {
-            dialogue: &worked.dialogue,
-            receipt: &worked.receipt,
-            begins: worked.begins,
-        };
-        if !store.commit(&self.key, token, &self.identity, &end).await {
-            match store.open(&self.key, &self.identity).await {
+        if !store.commit(&self.key, token, worked.end).await {
+            match self.open().await {
                 Opened::Answered(receipt) => return Ok(receipt),
                 Opened::Claimed { token, .. } => store.release(&self.key, token, false).await,
                 Opened::Running | Opened::Closed => {}
@@ -323,9 +310,14 @@ impl Session {
         Ok(worked.receipt)
     }
 
+    async fn open(&self) -> Opened {
+        let now = self.app.clock.now();
+        self.app.store.open(&self.key, &self.identity, now).await
+    }
+
     async fn claim(&self) -> Result<Claim, TurnError> {
         loop {
-            match self.app.store.open(&self.key, &self.identity).await {
+            match self.open().await {
                 Opened::Answered(receipt) => return Ok(Claim::Answered(receipt)),
                 Opened::Closed => return Err(TurnError::Over),
                 Opened::Claimed {

@@ -272,7 +272,14 @@ impl Phone {
         let began = Instant::now();
         let number = world.law().begins(&name);
         let request = format!("{} {:?}", call.session, call.said);
-        let answer = answer(&instance.app, aggregator, call, || request, began).await;
+        let answer = answer(
+            &instance.app,
+            aggregator,
+            &Arc::new(call),
+            || request,
+            began,
+        )
+        .await;
         let was_alone = world.law().ends(&name, number);
         if instance.is_dead() {
             return None;

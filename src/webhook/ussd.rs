@@ -97,7 +97,8 @@ async fn answer(
         let sorry = turn::sorry(app, &call.msisdn, Message::WrongCode);
         return aggregator.encode(&call, &Reply::End(sorry));
     }
-    let answer = turn::answer(app, aggregator, call.clone(), request, accepted).await;
+    let call = Arc::new(call);
+    let answer = turn::answer(app, aggregator, &call, request, accepted).await;
     let kind = match &answer {
         Answer::Screen(Reply::Continue(_)) => "continue",
         Answer::Screen(Reply::End(_)) => "end",

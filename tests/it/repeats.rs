@@ -7,8 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 
-use reserveflow::menu::files::Version;
-use reserveflow::session::store::{Dialogue, Identity, Opened, Receipt, SessionKey, TurnEnd};
+use reserveflow::session::store::{Dialogue, Identity, Opened, SessionKey, TurnEnd};
 
 use crate::support::app::{TestApp, at, form, msisdn, noon, session_id, today};
 use crate::support::background;
@@ -357,7 +356,7 @@ async fn a_claim_from_before_redis_was_emptied_holds_no_more() {
     let app = TestApp::start("");
     let key = SessionKey::new("africastalking", &session_id(), None);
     let turn = Identity::transcript("1");
-    let claim = async || match app.app.store.open(&key, &turn).await {
+    let claim = async || match app.app.store.open(&key, &turn, chrono::Utc::now()).await {
         Opened::Claimed { token, .. } => token,
         other => panic!("{other:?}"),
     };
@@ -365,25 +364,11 @@ async fn a_claim_from_before_redis_was_emptied_holds_no_more() {
     app.lose(&key).await;
     let after = claim().await;
     assert_ne!(before, after);
-    let end = TurnEnd {
-        dialogue: &Dialogue {
-            service_code: "*384*7#".to_owned(),
-            transcript: "1".to_owned(),
-            position: 1,
-            menus: Version::named("any"),
-            state: None,
-            shown_at: 0,
-            number: None,
-            begun: String::new(),
-            places: None,
-        },
-        receipt: &Receipt {
-            ends: false,
-            text: "Nakuru".to_owned(),
-        },
+    let end = || TurnEnd {
+        dialogue: Dialogue::default(),
         begins: false,
     };
-    assert!(!app.app.store.commit(&key, before, &turn, &end).await);
-    assert!(app.app.store.commit(&key, after, &turn, &end).await);
+    assert!(!app.app.store.commit(&key, before, end()).await);
+    assert!(app.app.store.commit(&key, after, end()).await);
     app.stop().await;
 }

@@ -3,21 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Dialogue, Identity, Known, SessionKey};
-use crate::session::packed;
-
-/// As it is kept: a dialogue, and at its end the stamp of whoever keeps it.
-pub(super) fn stamped(dialogue: &Dialogue, stamp: i64) -> Option<Vec<u8>> {
-    let mut stamped = packed::write(dialogue)?;
-    stamped.extend_from_slice(&stamp.to_be_bytes());
-    Some(stamped)
-}
-
-/// The dialogue and its stamp.
-pub(super) fn unstamped(stamped: &[u8]) -> Option<(Box<Dialogue>, i64)> {
-    let (dialogue, stamp) = stamped.split_last_chunk()?;
-    Some((packed::read(dialogue)?, i64::from_be_bytes(*stamp)))
-}
+use super::{Known, SessionKey};
+use crate::session::packed::read_stamped;
 
 /// Dialogues by key, each at the one place that its key has: a newer one there takes it.
 pub(super) struct Held {
@@ -26,9 +13,9 @@ pub(super) struct Held {
 
 type Place = Mutex<Option<Box<One>>>;
 
+/// Packed, which takes a third of the room.
 struct One {
     key: SessionKey,
-    turn: Identity,
     stamped: Box<[u8]>,
 }
 
@@ -44,18 +31,13 @@ impl Held {
     pub(super) fn find(&self, key: &SessionKey) -> Option<Known> {
         let place = self.place(key);
         let one = place.as_ref().filter(|one| one.key == *key)?;
-        let (dialogue, stamp) = unstamped(&one.stamped)?;
-        Some(Known {
-            dialogue,
-            stamp,
-            turn: one.turn,
-        })
+        let (dialogue, stamp) = read_stamped(&one.stamped)?;
+        Some(Known { dialogue, stamp })
     }
 
-    pub(super) fn put(&self, key: &SessionKey, turn: &Identity, stamped: Vec<u8>) {
+    pub(super) fn put(&self, key: &SessionKey, stamped: Vec<u8>) {
         *self.place(key) = Some(Box::new(One {
             key: key.clone(),
-            turn: *turn,
             stamped: stamped.into(),
         }));
     }
@@ -79,15 +61,16 @@ impl Held {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::menu::files::Version;
+    use crate::session::packed::write_stamped;
+    use crate::session::store::Dialogue;
 
     #[test]
     fn a_place_holds_the_newest_and_nothing_under_another_key() {
         let held = Held::new(1);
         let key = |session| SessionKey::new("test", session, None);
         let put = |session, stamp| {
-            let stamped = stamped(&dialogue(), stamp).unwrap();
-            held.put(&key(session), &Identity::either("1"), stamped);
+            let stamped = write_stamped(&Dialogue::default(), stamp).unwrap();
+            held.put(&key(session), stamped);
         };
         let find = |session| held.find(&key(session)).map(|known| known.stamp);
         put("one", 1);
@@ -100,19 +83,5 @@ mod tests {
         assert_eq!(find("one"), None);
         held.forget(&key("two"));
         assert_eq!(find("two"), None);
-    }
-
-    fn dialogue() -> Dialogue {
-        Dialogue {
-            service_code: "*384*7#".to_owned(),
-            transcript: String::new(),
-            position: 0,
-            menus: Version::named("test"),
-            state: None,
-            shown_at: 0,
-            number: None,
-            begun: String::new(),
-            places: None,
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::{Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, Token, TurnEnd};
@@ -39,9 +40,6 @@ struct Stamped {
 #[derive(Clone)]
 struct Session {
     dialogue: Option<Stamped>,
-    receipts: HashMap<String, (Instant, Receipt)>,
-    /// The receipt that goes when the next turn is kept.
-    last: Option<String>,
     /// Number and end of the last claim.
     claim: Option<(i64, Instant)>,
     is_closed: bool,
@@ -52,59 +50,56 @@ impl Session {
     fn new(now: Instant) -> Session {
         Session {
             dialogue: None,
-            receipts: HashMap::new(),
-            last: None,
             claim: None,
             is_closed: false,
             until: now + SESSION_TTL,
         }
     }
 
-    fn receipt(&self, turn: &Identity, now: Instant) -> Option<Receipt> {
-        let (at, receipt) = self.receipts.get(&turn.field())?;
-        (now.duration_since(*at) <= turn.receipt_age_max()).then(|| receipt.clone())
+    fn receipt(&self, turn: &Identity, now: DateTime<Utc>) -> Option<Receipt> {
+        let kept = self.dialogue.as_ref()?;
+        kept.dialogue.receipts.find(turn, now).cloned()
     }
 
     fn close(&mut self) -> bool {
         !std::mem::replace(&mut self.is_closed, true) && self.dialogue.is_some()
     }
 
-    fn keep(&mut self, stamp: i64, turn: &Identity, end: &TurnEnd<'_>, now: Instant) {
-        let field = turn.field();
-        if end.begins {
-            self.receipts.clear();
-            self.last = None;
-            self.is_closed = false;
-        }
-        if let Some(last) = self.last.take_if(|last| *last != field) {
-            self.receipts.remove(&last);
-        }
-        if turn.is_told_by_time() {
-            self.last = Some(field.clone());
-        }
-        self.receipts.insert(field, (now, end.receipt.clone()));
+    fn keep(&mut self, stamp: i64, dialogue: Dialogue) {
         self.dialogue = Some(Stamped {
-            dialogue: Box::new(end.dialogue.clone()),
+            dialogue: Box::new(dialogue),
             stamp,
         });
         self.claim = None;
-        self.until = now + SESSION_TTL;
+        self.until = Instant::now() + SESSION_TTL;
     }
 }
 
 impl MemoryStore {
-    pub(super) fn find_receipt(&self, key: &SessionKey, turn: &Identity) -> Option<Receipt> {
-        let now = Instant::now();
+    pub(super) fn find_receipt(
+        &self,
+        key: &SessionKey,
+        turn: &Identity,
+        now: DateTime<Utc>,
+    ) -> Option<Receipt> {
         self.used()?.by_key.get(key)?.receipt(turn, now)
     }
 
-    /// What was kept of a dialogue that goes on in Redis.
-    pub(super) fn take_dialogue(&self, key: &SessionKey) -> Option<Box<Dialogue>> {
-        let kept = self.used()?.by_key.get_mut(key)?.dialogue.take()?;
-        Some(kept.dialogue)
+    /// What is kept of a dialogue.
+    pub(super) fn dialogue(&self, key: &SessionKey) -> Option<Box<Dialogue>> {
+        let sessions = self.used()?;
+        let kept = sessions.by_key.get(key)?.dialogue.as_ref()?;
+        Some(kept.dialogue.clone())
     }
 
-    pub(super) fn open(&self, key: &SessionKey, turn: &Identity) -> Opened {
+    /// It goes on in Redis.
+    pub(super) fn forget(&self, key: &SessionKey) {
+        if let Some(mut sessions) = self.used() {
+            sessions.by_key.remove(key);
+        }
+    }
+
+    pub(super) fn open(&self, key: &SessionKey, turn: &Identity, at: DateTime<Utc>) -> Opened {
         let now = Instant::now();
         let mut sessions = self.lock(now);
         sessions.tokens += 1;
@@ -116,7 +111,7 @@ impl MemoryStore {
                 dialogue: None,
             };
         };
-        if let Some(receipt) = session.receipt(turn, now) {
+        if let Some(receipt) = session.receipt(turn, at) {
             return Opened::Answered(receipt);
         }
         if session.is_closed {
@@ -147,8 +142,7 @@ impl MemoryStore {
         key: &SessionKey,
         from: Option<i64>,
         stamp: i64,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
+        dialogue: Dialogue,
     ) -> bool {
         let now = Instant::now();
         let mut sessions = self.lock(now);
@@ -160,17 +154,11 @@ impl MemoryStore {
             return false;
         }
         self.is_used.store(true, Ordering::Relaxed);
-        session.keep(stamp, turn, end, now);
+        session.keep(stamp, dialogue);
         true
     }
 
-    pub(super) fn commit(
-        &self,
-        key: &SessionKey,
-        token: i64,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
-    ) -> bool {
+    pub(super) fn commit(&self, key: &SessionKey, token: i64, end: TurnEnd) -> bool {
         let now = Instant::now();
         let mut sessions = self.lock(now);
         let Some(session) = sessions.by_key.get_mut(key) else {
@@ -179,20 +167,22 @@ impl MemoryStore {
         };
         let holds = session.claim.is_some_and(|(held, _)| held == token);
         if holds {
-            session.keep(token, turn, end, now);
+            session.is_closed &= !end.begins;
+            session.keep(token, end.dialogue);
         }
         holds
     }
 
     /// Keeps what Redis could not take any more.
-    pub(super) fn put(&self, key: &SessionKey, turn: &Identity, end: &TurnEnd<'_>) {
+    pub(super) fn put(&self, key: &SessionKey, end: TurnEnd) {
         let now = Instant::now();
         let mut sessions = self.lock(now);
         sessions.tokens += 1;
         let stamp = sessions.tokens;
         if let Some(session) = sessions.session(key, now) {
             self.is_used.store(true, Ordering::Relaxed);
-            session.keep(stamp, turn, end, now);
+            session.is_closed &= !end.begins;
+            session.keep(stamp, end.dialogue);
         }
     }
 
@@ -225,7 +215,7 @@ impl MemoryStore {
     }
 
     /// A dialogue while a screen of it waits for an answer. `None`: it is not known here.
-    pub(super) fn find(&self, key: &SessionKey) -> Option<Option<Box<Dialogue>>> {
+    pub(super) fn find_waiting(&self, key: &SessionKey) -> Option<Option<Box<Dialogue>>> {
         let sessions = self.used()?;
         let session = sessions.by_key.get(key)?;
         let dialogue = &session.dialogue.as_ref()?.dialogue;
@@ -280,14 +270,16 @@ impl Sessions {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::menu::files::Version;
+    use crate::session::store::Receipts;
 
     fn key(session: &str) -> SessionKey {
         SessionKey::new("test", session, None)
     }
 
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
     fn claim(store: &MemoryStore, turn: &Identity) -> i64 {
-        match store.open(&key("one"), turn) {
+        match store.open(&key("one"), turn, NOW) {
             Opened::Claimed {
                 token: Token::Memory(token),
                 ..
@@ -297,71 +289,54 @@ mod tests {
     }
 
     fn commit(store: &MemoryStore, token: i64, turn: &Identity, text: &str) -> bool {
-        ended(text, |end| store.commit(&key("one"), token, turn, end))
+        let end = TurnEnd {
+            dialogue: dialogue(turn, text),
+            begins: false,
+        };
+        store.commit(&key("one"), token, end)
     }
 
     fn advance(store: &MemoryStore, from: Option<i64>, turn: &Identity, text: &str) -> Option<i64> {
         let stamp = rand::random();
-        let kept = ended(text, |end| {
-            store.advance(&key("one"), from, stamp, turn, end)
-        });
+        let kept = store.advance(&key("one"), from, stamp, dialogue(turn, text));
         kept.then_some(stamp)
     }
 
-    fn ended<T>(text: &str, keep: impl FnOnce(&TurnEnd<'_>) -> T) -> T {
-        let dialogue = Dialogue {
-            service_code: "*384*7#".to_owned(),
-            transcript: text.to_owned(),
-            position: 1,
-            state: None,
-            shown_at: 0,
-            menus: Version::named("test"),
-            number: None,
-            begun: String::new(),
-            places: None,
-        };
+    fn dialogue(turn: &Identity, text: &str) -> Dialogue {
+        let mut receipts = Receipts::default();
         let receipt = Receipt {
             ends: false,
             text: text.to_owned(),
         };
-        let end = TurnEnd {
-            dialogue: &dialogue,
-            receipt: &receipt,
-            begins: false,
-        };
-        keep(&end)
+        receipts.push(turn, receipt, NOW);
+        Dialogue {
+            receipts,
+            ..Dialogue::default()
+        }
+    }
+
+    fn text(store: &MemoryStore, session: &str, turn: &Identity) -> Option<String> {
+        let found = store.find_receipt(&key(session), turn, NOW);
+        found.map(|receipt| receipt.text)
     }
 
     #[test]
     fn a_turn_is_claimed_once_and_answered_from_then_on() {
         let store = MemoryStore::default();
         let (first, second) = (Identity::transcript("1"), Identity::transcript("1*1"));
-        assert!(store.find_receipt(&key("one"), &first).is_none());
+        assert_eq!(text(&store, "one", &first), None);
         let token = claim(&store, &first);
-        assert!(matches!(store.open(&key("one"), &first), Opened::Running));
+        assert!(matches!(
+            store.open(&key("one"), &first, NOW),
+            Opened::Running
+        ));
         assert!(!commit(&store, token + 1, &first, "not ours"));
         assert!(commit(&store, token, &first, "Which town?"));
-        let found = store.find_receipt(&key("one"), &first);
-        assert_eq!(
-            found.map(|receipt| receipt.text).as_deref(),
-            Some("Which town?")
-        );
+        assert_eq!(text(&store, "one", &first).as_deref(), Some("Which town?"));
         let token = claim(&store, &second);
         store.release(&key("one"), token, false);
         claim(&store, &second);
-        assert!(store.find_receipt(&key("two"), &first).is_none());
-    }
-
-    #[test]
-    fn the_same_answer_to_the_next_screen_is_another_turn() {
-        let store = MemoryStore::default();
-        let (one, two) = (Identity::answer("1"), Identity::answer("2"));
-        for turn in [&one, &two] {
-            let token = claim(&store, turn);
-            assert!(commit(&store, token, turn, "screen"));
-        }
-        assert!(store.find_receipt(&key("one"), &one).is_none());
-        assert!(store.find_receipt(&key("one"), &two).is_some());
+        assert_eq!(text(&store, "two", &first), None);
     }
 
     #[test]
@@ -372,8 +347,7 @@ mod tests {
         assert_eq!(advance(&store, None, &turn(""), "Welcome"), None);
         let next = advance(&store, Some(begun), &turn("1"), "Which town?").unwrap();
         assert_eq!(advance(&store, Some(begun), &turn("1"), "another"), None);
-        let found = store.find_receipt(&key("one"), &turn("1"));
-        assert_eq!(found.map(|receipt| receipt.text).unwrap(), "Which town?");
+        assert_eq!(text(&store, "one", &turn("1")).unwrap(), "Which town?");
 
         let token = claim(&store, &turn("1*1"));
         assert_eq!(advance(&store, Some(next), &turn("1*1"), "worked on"), None);
@@ -389,18 +363,21 @@ mod tests {
         let store = MemoryStore::default();
         assert!(!store.close(&key("one"), false));
         let answer = Identity::transcript("1");
-        assert!(matches!(store.open(&key("one"), &answer), Opened::Closed));
+        assert!(matches!(
+            store.open(&key("one"), &answer, NOW),
+            Opened::Closed
+        ));
         claim(&store, &Identity::dialled("*384*7#"));
     }
 
     #[test]
-    fn a_dialogue_that_goes_on_in_redis_is_taken_along_once() {
+    fn a_dialogue_that_goes_on_in_redis_is_forgotten() {
         let store = MemoryStore::default();
         let turn = Identity::transcript("1");
         let token = claim(&store, &turn);
         commit(&store, token, &turn, "screen");
-        assert!(store.take_dialogue(&key("one")).is_some());
-        assert!(store.take_dialogue(&key("one")).is_none());
-        assert!(store.find_receipt(&key("one"), &turn).is_some());
+        assert!(store.dialogue(&key("one")).is_some());
+        store.forget(&key("one"));
+        assert!(!store.knows(&key("one")));
     }
 }

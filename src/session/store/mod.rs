@@ -8,7 +8,9 @@
 
 mod connection;
 mod held;
+mod identity;
 mod memory;
+mod receipts;
 mod redis;
 pub mod shared;
 pub mod simulated;
@@ -17,12 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::RedisError;
+use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::error::Elapsed;
 
-use self::held::{Held, stamped};
+use self::held::Held;
 use self::memory::MemoryStore;
 use self::redis::RedisStore;
 use self::shared::Shared;
@@ -31,8 +34,8 @@ use crate::breaker::{self, Breaker};
 use crate::menu::files::Version;
 use crate::menu::step::State;
 use crate::phone::Msisdn;
+use crate::session::packed;
 use crate::simulate::link::Link;
-use crate::ussd::transcript::kept;
 
 /// How long a dialogue and its receipts are kept after its last call.
 pub const SESSION_TTL: Duration = Duration::from_secs(10 * 60);
@@ -46,6 +49,8 @@ const HELD_SIMULATED: usize = 4;
 pub const HOPS_MAX: i32 = 80;
 
 pub use self::connection::Site;
+pub use self::identity::Identity;
+pub use self::receipts::{Receipt, Receipts};
 
 /// Every dialogue.
 #[derive(Clone)]
@@ -76,10 +81,10 @@ macro_rules! far {
 }
 
 far! {
-    open(key: &SessionKey, turn: &Identity) -> Result<Opened, StoreError>;
-    commit(key: &SessionKey, token: i64, turn: &Identity, end: &TurnEnd<'_>, stamped: &[u8]) -> Result<bool, StoreError>;
+    open(key: &SessionKey, turn: &Identity, now: DateTime<Utc>) -> Result<Opened, StoreError>;
+    commit(key: &SessionKey, token: i64, stamped: &[u8], begins: bool) -> Result<bool, StoreError>;
     release(key: &SessionKey, token: i64, unfinished: bool) -> Result<(), StoreError>;
-    advance(key: &SessionKey, from: Option<i64>, turn: &Identity, end: &TurnEnd<'_>, stamped: &[u8]) -> Result<bool, StoreError>;
+    advance(key: &SessionKey, from: Option<i64>, stamped: &[u8]) -> Result<bool, StoreError>;
     close(key: &SessionKey) -> Result<bool, StoreError>;
     find_waiting(key: &SessionKey) -> Result<Option<Box<Dialogue>>, StoreError>;
     is_up() -> bool;
@@ -128,119 +133,12 @@ impl SessionKey {
     }
 }
 
-/// What tells a turn of a session from every other. Where that is little, only the session's last turn can come again: after
-/// another, the same words are a new turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Identity {
-    told_by: ToldBy,
-    /// A hash: nothing of what was typed can be read from it.
-    name: [u8; 16],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum ToldBy {
-    Transcript,
-    Hop,
-    Dialled,
-    Either,
-    Answer,
-}
-
-/// How long a code dialled with an id that is known already is the aggregator's own repetition.
-const DIALLED_AGAIN: Duration = Duration::from_secs(5);
-/// How long the same answer once more is the aggregator's own repetition.
-const ANSWERED_AGAIN: Duration = Duration::from_secs(1);
-
-impl Identity {
-    /// By all answers up to it: `1` and then `1` are two turns.
-    pub fn transcript(transcript: &str) -> Identity {
-        Identity::typed(ToldBy::Transcript, transcript)
-    }
-
-    /// By the aggregator's own name for the call.
-    pub fn hop(hop: &str) -> Identity {
-        Identity::named(ToldBy::Hop, hop)
-    }
-
-    /// By the whole request that began the session: dialled again after a while it begins anew.
-    pub fn dialled(request: &str) -> Identity {
-        Identity::named(ToldBy::Dialled, request)
-    }
-
-    /// By what was typed, which may be the code or an answer.
-    pub fn either(input: &str) -> Identity {
-        Identity::typed(ToldBy::Either, input)
-    }
-
-    /// By an answer that nothing tells from the same answer to the next screen but time.
-    pub fn answer(input: &str) -> Identity {
-        Identity::typed(ToldBy::Answer, input)
-    }
-
-    /// From a hash of a few digits they could be found again: they are hidden first.
-    fn typed(told_by: ToldBy, typed: &str) -> Identity {
-        Identity::named(told_by, &kept(typed))
-    }
-
-    fn named(told_by: ToldBy, name: &str) -> Identity {
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&Sha256::digest(name.as_bytes())[..16]);
-        Identity {
-            told_by,
-            name: hash,
-        }
-    }
-
-    /// Its name among the turns of its session.
-    fn field(&self) -> String {
-        let kind = match self.told_by {
-            ToldBy::Transcript => 't',
-            ToldBy::Either | ToldBy::Answer => 'a',
-            ToldBy::Hop => 'h',
-            ToldBy::Dialled => 'd',
-        };
-        format!("{kind}:{}", HEXLOWER.encode(&self.name))
-    }
-
-    /// How long its receipt counts.
-    fn receipt_age_max(&self) -> Duration {
-        match self.told_by {
-            ToldBy::Transcript | ToldBy::Hop => SESSION_TTL,
-            ToldBy::Dialled => DIALLED_AGAIN,
-            ToldBy::Either | ToldBy::Answer => ANSWERED_AGAIN,
-        }
-    }
-
-    /// Whether only its age tells it from the same answer to the next screen.
-    fn is_told_by_time(&self) -> bool {
-        matches!(
-            self.told_by,
-            ToldBy::Either | ToldBy::Answer | ToldBy::Dialled
-        )
-    }
-
-    /// Whether it may be the same turn once more.
-    pub fn may_repeat(&self, other: &Identity) -> bool {
-        self.name == other.name
-    }
-
-    /// Whether the aggregator names it: another of its session may have been told by time.
-    fn is_numbered(&self) -> bool {
-        self.told_by == ToldBy::Hop
-    }
-
-    /// Whether it may begin a session under the id of one that is over.
-    fn may_begin(&self) -> bool {
-        matches!(self.told_by, ToldBy::Dialled | ToldBy::Either)
-    }
-}
-
 /// What is kept of a dialogue between two calls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialogue {
     /// The code dialled, for calls that do not tell it.
     pub service_code: String,
-    /// All answers so far, [`kept`].
+    /// All answers so far, [`kept`](crate::ussd::transcript::kept).
     pub transcript: String,
     /// How many answers that is.
     pub position: i32,
@@ -256,33 +154,8 @@ pub struct Dialogue {
     pub begun: String,
     /// Ids of the places that its caller looked for, the last one first, where that is known.
     pub places: Option<Vec<String>>,
-}
-
-/// The reply of a turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Whether the dialogue ended with it.
-    pub ends: bool,
-    /// What the phone showed.
-    pub text: String,
-}
-
-impl Receipt {
-    /// `mark+text` waits for an answer, `mark.text` is the last screen. A mark has neither `+` nor `.`.
-    fn encode(&self, mark: &str) -> String {
-        format!("{mark}{}{}", if self.ends { '.' } else { '+' }, self.text)
-    }
-
-    /// `None`: it cannot be read, or is that of another turn.
-    fn decode(stored: &[u8], mark: &str) -> Option<Receipt> {
-        let marked = std::str::from_utf8(stored).ok()?.strip_prefix(mark)?;
-        let ends = marked.starts_with('.');
-        let text = marked.strip_prefix(['.', '+'])?;
-        Some(Receipt {
-            ends,
-            text: text.to_owned(),
-        })
-    }
+    /// What its last turns were answered with.
+    pub receipts: Receipts,
 }
 
 /// What a session is found to be when a call comes.
@@ -318,22 +191,18 @@ pub enum Token {
 #[derive(Debug)]
 pub struct Known {
     /// It.
-    pub dialogue: Box<Dialogue>,
+    pub dialogue: Dialogue,
     /// What [`Store::advance`] tells it by from whatever was kept since.
     pub stamp: i64,
-    /// The turn that led to it.
-    pub turn: Identity,
 }
 
 /// What a turn led to.
 #[derive(Debug)]
-pub struct TurnEnd<'a> {
-    /// The dialogue after it.
-    pub dialogue: &'a Dialogue,
-    /// Its reply.
-    pub receipt: &'a Receipt,
-    /// All that was kept under this id before goes: short ids come again within minutes, and a phone number as an id with
-    /// every dialogue.
+pub struct TurnEnd {
+    /// The dialogue after it, with its receipt.
+    pub dialogue: Dialogue,
+    /// Whether it is the dialogue's first turn. That its session was over goes then: short ids come again within minutes, and a
+    /// phone number as an id with every dialogue.
     pub begins: bool,
 }
 
@@ -368,14 +237,14 @@ impl Store {
     }
 
     /// Looks for the receipt of the turn, and claims the turn where there is none.
-    pub async fn open(&self, key: &SessionKey, turn: &Identity) -> Opened {
+    pub async fn open(&self, key: &SessionKey, turn: &Identity, now: DateTime<Utc>) -> Opened {
         // What was said while Redis was away.
-        if let Some(receipt) = self.memory.find_receipt(key, turn) {
+        if let Some(receipt) = self.memory.find_receipt(key, turn, now) {
             return Opened::Answered(receipt);
         }
         // What comes of it may be kept elsewhere.
         self.held.forget(key);
-        match self.far.open(key, turn).await {
+        match self.far.open(key, turn, now).await {
             Ok(Opened::Claimed {
                 token,
                 unfinished,
@@ -383,12 +252,12 @@ impl Store {
             }) => Opened::Claimed {
                 token,
                 unfinished,
-                dialogue: on_the_phone(dialogue, self.memory.take_dialogue(key)),
+                dialogue: on_the_phone(dialogue, self.memory.dialogue(key)),
             },
             Ok(opened) => opened,
             Err(error) => {
                 self.without_redis(&error);
-                self.memory.open(key, turn)
+                self.memory.open(key, turn, now)
             }
         }
     }
@@ -406,34 +275,25 @@ impl Store {
     /// Writes what a turn without a claim led to, in one round trip. `from` is the [stamp](Known) of the dialogue that it was
     /// worked on with, `None` where it begins one. `false`: it is another now, is over, or somebody is at work on it; nothing
     /// was written.
-    pub async fn advance(
-        &self,
-        key: &SessionKey,
-        from: Option<i64>,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
-    ) -> bool {
-        let Some(stamped) = stamped(end.dialogue, rand::random()) else {
+    pub async fn advance(&self, key: &SessionKey, from: Option<i64>, end: TurnEnd) -> bool {
+        let Some(stamped) = packed::write_stamped(&end.dialogue, rand::random()) else {
             return false;
         };
-        let advanced = self.far.advance(key, from, turn, end, &stamped).await;
-        self.kept(advanced, key, turn, end, stamped)
+        let advanced = self.far.advance(key, from, &stamped).await;
+        self.kept(advanced, key, end, stamped)
     }
 
     /// Writes what the turn led to. `false`: the claim had ended and another call owns the turn; nothing was written.
-    pub async fn commit(
-        &self,
-        key: &SessionKey,
-        token: Token,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
-    ) -> bool {
+    pub async fn commit(&self, key: &SessionKey, token: Token, end: TurnEnd) -> bool {
         match token {
-            Token::Memory(token) => self.memory.commit(key, token, turn, end),
-            Token::Redis(token) => {
-                let stamped = stamped(end.dialogue, token).unwrap_or_default();
-                let committed = self.far.commit(key, token, turn, end, &stamped).await;
-                self.kept(committed, key, turn, end, stamped)
+            Token::Memory(token) => self.memory.commit(key, token, end),
+            Token::Redis(stamp) => {
+                let Some(stamped) = packed::write_stamped(&end.dialogue, stamp) else {
+                    self.release(key, token, false).await;
+                    return true;
+                };
+                let committed = self.far.commit(key, stamp, &stamped, end.begins).await;
+                self.kept(committed, key, end, stamped)
             }
         }
     }
@@ -443,20 +303,26 @@ impl Store {
         &self,
         in_redis: Result<bool, StoreError>,
         key: &SessionKey,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
+        end: TurnEnd,
         stamped: Vec<u8>,
     ) -> bool {
-        if matches!(in_redis, Ok(true)) {
-            self.held.put(key, turn, stamped);
-        } else {
-            self.held.forget(key);
+        match in_redis {
+            Ok(true) => {
+                self.held.put(key, stamped);
+                self.memory.forget(key);
+                true
+            }
+            Ok(false) => {
+                self.held.forget(key);
+                false
+            }
+            Err(error) => {
+                self.without_redis(&error);
+                self.held.forget(key);
+                self.memory.put(key, end);
+                true
+            }
         }
-        in_redis.unwrap_or_else(|error| {
-            self.without_redis(&error);
-            self.memory.put(key, turn, end);
-            true
-        })
     }
 
     /// Lets a claim go without an answer, so that a retry need not wait for its lease to end. With `unfinished` the next
@@ -493,7 +359,7 @@ impl Store {
 
     /// The dialogue of the session, while a screen of it waits for an answer.
     pub async fn find_waiting(&self, key: &SessionKey) -> Option<Box<Dialogue>> {
-        if let Some(known) = self.memory.find(key) {
+        if let Some(known) = self.memory.find_waiting(key) {
             return known;
         }
         self.far.find_waiting(key).await.unwrap_or_else(|error| {
@@ -517,21 +383,23 @@ impl Store {
 }
 
 /// Of what Redis and this instance keep of a dialogue: the one whose screen is on the phone. That is the one shown last, but of
-/// two replies to the same call the one that came first.
+/// two replies to the same call the one that came first. Of two dialogues that began apart under the same id nobody knows which.
 fn on_the_phone(
     shared: Option<Box<Dialogue>>,
     here: Option<Box<Dialogue>>,
 ) -> Option<Box<Dialogue>> {
     match (shared, here) {
+        (Some(shared), Some(here)) if shared.begun != here.begun => None,
         (Some(shared), Some(here)) => {
-            let is_same_call =
-                (&shared.begun, &shared.transcript) == (&here.begun, &here.transcript);
-            let (first, last) = if shared.shown_at > here.shown_at {
+            let is_same_call = shared.transcript == here.transcript;
+            let is_shared_last = shared.shown_at > here.shown_at;
+            let (mut shown, other) = if is_shared_last == is_same_call {
                 (here, shared)
             } else {
                 (shared, here)
             };
-            Some(if is_same_call { first } else { last })
+            shown.receipts = shown.receipts.with(other.receipts);
+            Some(shown)
         }
         (shared, here) => here.or(shared),
     }

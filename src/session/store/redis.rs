@@ -1,23 +1,22 @@
 //! Dialogues in Redis, opened and committed in one round trip each.
 //!
-//! A dialogue is a string at its key, which ends with the stamp of whoever wrote it. Beside it, in the same slot of a cluster:
-//! `:claim`, the token of whoever works on its turn; `:over`, there when its aggregator has ended it; and the receipts, each
-//! with a time to live of its own, of which those that only time tells apart share `:last`. The server's own clock ends all of
-//! them.
+//! A dialogue is a string at its key, with its receipts in it, which ends with the stamp of whoever wrote it, or claimed or
+//! ended it since. Beside it, in the same slot of a cluster: `:claim`, the token of whoever works on its turn; and `:over`,
+//! there when its aggregator has ended it. The server's own clock ends all of them.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
 use tokio::time::timeout;
 
 use super::connection::{Connection, Site};
-use super::held::unstamped;
 use super::{
-    Dialogue, Identity, LEASE, Opened, Receipt, SESSION_TTL, SessionKey, StoreError, Token,
-    TurnEnd, millis,
+    Dialogue, Identity, LEASE, Opened, SESSION_TTL, SessionKey, StoreError, Token, millis,
 };
 use crate::breaker::Breaker;
+use crate::session::packed::read_stamped;
 
 /// How long one command may take, and both tries of it with all waiting for a connection.
 const ANSWER_MAX: Duration = Duration::from_millis(150);
@@ -30,19 +29,21 @@ const UNFINISHED: &str = "unfinished";
 // Few commands a script, and none where it can be done without: each costs the server as much as a GET, and with all
 // instances on one server it is what ends their growth.
 
-/// A claim that somebody holds: it is taken over when its lease is up or when it was let go unfinished. It is kept for
-/// longer than its lease, so that the next one knows that it was never let go. A claim that is ours already may be one that
-/// was taken over: its answer was lost.
-static TAKE_OVER: LazyLock<Script> = LazyLock::new(|| {
+/// What is kept, and the claim unless somebody holds it: one is taken over when its lease is up or when it was let go
+/// unfinished. It is kept for longer than its lease, so that the next one knows that it was never let go. A claim that is
+/// ours already is one whose answer was lost. Whoever claims a turn stamps the dialogue, so that no turn without a claim goes
+/// on from it.
+static OPEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local held = redis.call('GET', KEYS[1])
+        local kept, held, over = unpack(redis.call('MGET', KEYS[1], KEYS[2], KEYS[3]))
         if held and held ~= ARGV[1] and held ~= ARGV[4] then
-            local age = ARGV[2] - redis.call('PTTL', KEYS[1])
-            if age < tonumber(ARGV[3]) then return {0, 0, false, false, false} end
+            local age = ARGV[2] - redis.call('PTTL', KEYS[2])
+            if age < tonumber(ARGV[3]) then return {0, 0, kept, over} end
         end
-        redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-        return {1, held and 1 or 0, unpack(redis.call('MGET', KEYS[2], KEYS[3], KEYS[4]))}
+        redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+        if kept and #kept >= 8 then redis.call('SETRANGE', KEYS[1], #kept - 8, ARGV[1]) end
+        return {1, held and 1 or 0, kept, over}
         ",
     )
 });
@@ -50,25 +51,34 @@ static TAKE_OVER: LazyLock<Script> = LazyLock::new(|| {
 static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-        redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-        redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
-        redis.call('DEL', KEYS[1], unpack(KEYS, 4))
+        if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+        redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+        redis.call('DEL', unpack(KEYS, 2))
         return 1
         ",
     )
 });
 
-/// Nobody has kept the dialogue since, works on it or has ended it. Without a stamp: there is none.
+/// Nobody has stamped the dialogue since. Without a stamp: there is none, and nobody works on one or has ended it.
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         if redis.call('GETRANGE', KEYS[1], -8, -1) ~= ARGV[1] then return 0 end
-        if redis.call('EXISTS', KEYS[3], KEYS[4]) ~= 0 then return 0 end
+        if KEYS[2] and redis.call('EXISTS', KEYS[2], KEYS[3]) ~= 0 then return 0 end
         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-        redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
-        if KEYS[5] then redis.call('DEL', KEYS[5]) end
         return 1
+        ",
+    )
+});
+
+static CLOSE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local kept = redis.call('STRLEN', KEYS[1])
+        if kept >= 8 then redis.call('SETRANGE', KEYS[1], kept - 8, ARGV[1]) end
+        local was_over = redis.call('EXISTS', KEYS[2])
+        redis.call('SET', KEYS[2], 1, 'PX', ARGV[2])
+        return kept > 0 and was_over == 0 and 1 or 0
         ",
     )
 });
@@ -84,55 +94,6 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// One turn of a dialogue, and the keys of both.
-struct Keys<'a> {
-    turn: &'a Identity,
-    field: String,
-    dialogue: &'a str,
-    claim: String,
-    over: String,
-    receipt: String,
-}
-
-impl<'a> Keys<'a> {
-    fn of(key: &'a SessionKey, turn: &'a Identity) -> Keys<'a> {
-        let field = turn.field();
-        Keys {
-            turn,
-            dialogue: &key.0,
-            claim: claim(key),
-            over: over(key),
-            receipt: if turn.is_told_by_time() {
-                last(key)
-            } else {
-                format!("{}:{field}", key.0)
-            },
-            field,
-        }
-    }
-
-    /// What else than its key must agree for a receipt to be that of this turn: the same place is used for other turns told
-    /// by time, and the same number of an answer by an earlier dialogue under the same id.
-    fn mark<'b>(&'b self, dialogue: Option<&'b Dialogue>) -> &'b str {
-        if self.turn.is_told_by_time() {
-            return &self.field;
-        }
-        dialogue.map_or("", |dialogue| &dialogue.begun)
-    }
-
-    fn judge(&self, (dialogue, over, receipt): Kept) -> Found {
-        let dialogue = read(dialogue);
-        let mark = self.mark(dialogue.as_deref());
-        let answered = receipt.and_then(|stored| Receipt::decode(&stored, mark));
-        match (answered, over) {
-            (Some(receipt), _) => Found::Done(Opened::Answered(receipt)),
-            (None, Some(_)) if !self.turn.may_begin() => Found::Done(Opened::Closed),
-            (None, Some(_)) => Found::Open(None),
-            (None, None) => Found::Open(dialogue),
-        }
-    }
-}
-
 fn claim(key: &SessionKey) -> String {
     format!("{}:claim", key.0)
 }
@@ -141,42 +102,12 @@ fn over(key: &SessionKey) -> String {
     format!("{}:over", key.0)
 }
 
-/// Where the receipt is that goes with the next turn.
-fn last(key: &SessionKey) -> String {
-    format!("{}:last", key.0)
-}
-
-/// What is kept of a dialogue: it, its end, and what may be the receipt of the turn.
-type Kept = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
-
-/// Whether the claim is ours now, whether it was let go by nobody before, and what is kept.
-type TakenOver = (
-    bool,
-    bool,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-);
-
-/// What that means for the turn.
-enum Found {
-    /// It was answered, or cannot be any more.
-    Done(Opened),
-    /// It is to be worked on.
-    Open(Option<Box<Dialogue>>),
-}
-
-fn claimed(token: i64, unfinished: bool, dialogue: Option<Box<Dialogue>>) -> Opened {
-    Opened::Claimed {
-        token: Token::Redis(token),
-        unfinished,
-        dialogue,
-    }
-}
+/// Whether the claim is ours now, whether it was let go by nobody before, and what is kept: the dialogue and its end.
+type Found = (bool, bool, Option<Vec<u8>>, Option<i64>);
 
 /// A dialogue written by another version, or damaged, is as good as lost.
 fn read(stored: Option<Vec<u8>>) -> Option<Box<Dialogue>> {
-    let read = unstamped(&stored?).map(|(dialogue, _)| dialogue);
+    let read = read_stamped(&stored?).map(|(dialogue, _)| Box::new(dialogue));
     if read.is_none() {
         metrics::counter!("dialogues_damaged_total").increment(1);
         tracing::warn!("a stored dialogue cannot be read and is rebuilt");
@@ -208,61 +139,38 @@ impl RedisStore {
         &self,
         key: &SessionKey,
         turn: &Identity,
+        now: DateTime<Utc>,
     ) -> Result<Opened, StoreError> {
         let token: i64 = rand::random();
-        let keys = Keys::of(key, turn);
-        let mut call = redis::pipe();
-        call.cmd("SET")
-            .arg(&keys.claim)
-            .arg(token)
-            .arg("NX")
-            .arg("PX")
-            .arg(millis(SESSION_TTL))
-            .cmd("MGET")
-            .arg(keys.dialogue)
-            .arg(&keys.over)
-            .arg(&keys.receipt);
-        let call = &call;
-        let (is_claimed, kept): (bool, Kept) = self
-            .ask(|mut redis| async move { call.query_async(&mut redis).await })
-            .await?;
-        match (keys.judge(kept), is_claimed) {
-            (Found::Open(dialogue), true) => Ok(claimed(token, false, dialogue)),
-            (Found::Open(_), false) => self.take_over(key, &keys, token).await,
-            (Found::Done(done), true) => {
-                self.release(key, token, false).await?;
-                Ok(done)
-            }
-            (Found::Done(done), false) => Ok(done),
-        }
-    }
-
-    async fn take_over(
-        &self,
-        key: &SessionKey,
-        keys: &Keys<'_>,
-        token: i64,
-    ) -> Result<Opened, StoreError> {
-        let mut call = TAKE_OVER.prepare_invoke();
-        call.key(&keys.claim)
-            .key(keys.dialogue)
-            .key(&keys.over)
-            .key(&keys.receipt)
-            .arg(token)
+        let mut call = OPEN.prepare_invoke();
+        call.key(&key.0)
+            .key(claim(key))
+            .key(over(key))
+            .arg(&token.to_be_bytes())
             .arg(millis(SESSION_TTL))
             .arg(millis(LEASE))
             .arg(UNFINISHED);
-        let (is_ours, unfinished, dialogue, over, receipt): TakenOver = self.run(&call).await?;
-        if !is_ours {
-            return Ok(Opened::Running);
-        }
-        match keys.judge((dialogue, over, receipt)) {
-            Found::Open(dialogue) => Ok(claimed(token, unfinished, dialogue)),
-            Found::Done(done) => {
-                self.release(key, token, unfinished).await?;
-                Ok(done)
+        let (is_ours, unfinished, dialogue, over): Found = self.run(&call).await?;
+        let dialogue = read(dialogue);
+        let answered = dialogue
+            .as_ref()
+            .and_then(|dialogue| dialogue.receipts.find(turn, now));
+        let done = match (answered, over) {
+            (Some(receipt), _) => Opened::Answered(receipt.clone()),
+            (None, Some(_)) if !turn.may_begin() => Opened::Closed,
+            _ if !is_ours => return Ok(Opened::Running),
+            (None, over) => {
+                return Ok(Opened::Claimed {
+                    token: Token::Redis(token),
+                    unfinished,
+                    dialogue: dialogue.filter(|_| over.is_none()),
+                });
             }
+        };
+        if is_ours {
+            self.release(key, token, unfinished).await?;
         }
+        Ok(done)
     }
 
     /// Writes what the turn led to. `false`: the claim had ended; nothing was written.
@@ -270,25 +178,17 @@ impl RedisStore {
         &self,
         key: &SessionKey,
         token: i64,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
         stamped: &[u8],
+        begins: bool,
     ) -> Result<bool, StoreError> {
-        let keys = Keys::of(key, turn);
         let mut call = COMMIT.prepare_invoke();
-        call.key(&keys.claim).key(keys.dialogue).key(&keys.receipt);
-        if end.begins {
-            call.key(&keys.over);
+        call.key(&key.0).key(claim(key));
+        if begins {
+            call.key(over(key));
         }
-        if turn.is_numbered() {
-            call.key(last(key));
-        }
-        // Longer than its receipts: they are told by it.
-        call.arg(token)
+        call.arg(&token.to_be_bytes())
             .arg(stamped)
-            .arg(millis(SESSION_TTL + LEASE))
-            .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
-            .arg(millis(turn.receipt_age_max()));
+            .arg(millis(SESSION_TTL));
         self.run(&call).await
     }
 
@@ -296,24 +196,15 @@ impl RedisStore {
         &self,
         key: &SessionKey,
         from: Option<i64>,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
         stamped: &[u8],
     ) -> Result<bool, StoreError> {
-        let keys = Keys::of(key, turn);
         let mut call = ADVANCE.prepare_invoke();
-        call.key(keys.dialogue)
-            .key(&keys.receipt)
-            .key(&keys.claim)
-            .key(&keys.over);
-        if turn.is_numbered() {
-            call.key(last(key));
-        }
-        call.arg(from.map_or(Vec::new(), |stamp| stamp.to_be_bytes().to_vec()))
-            .arg(stamped)
-            .arg(millis(SESSION_TTL + LEASE))
-            .arg(end.receipt.encode(keys.mark(Some(end.dialogue))))
-            .arg(millis(turn.receipt_age_max()));
+        call.key(&key.0);
+        match from {
+            Some(stamp) => call.arg(&stamp.to_be_bytes()),
+            None => call.key(claim(key)).key(over(key)).arg(""),
+        };
+        call.arg(stamped).arg(millis(SESSION_TTL));
         self.run(&call).await
     }
 
@@ -326,7 +217,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let mut call = RELEASE.prepare_invoke();
         call.key(claim(key))
-            .arg(token)
+            .arg(&token.to_be_bytes())
             .arg(if unfinished { UNFINISHED } else { "" })
             .arg(millis(SESSION_TTL));
         let _: i64 = self.run(&call).await?;
@@ -335,19 +226,13 @@ impl RedisStore {
 
     /// Marks a session as over.
     pub(super) async fn close(&self, key: &SessionKey) -> Result<bool, StoreError> {
-        let mut call = redis::pipe();
-        call.exists(&key.0)
-            .cmd("SET")
-            .arg(over(key))
-            .arg(1)
-            .arg("PX")
-            .arg(millis(SESSION_TTL))
-            .arg("GET");
-        let call = &call;
-        let (is_known, was_over): (bool, Option<i64>) = self
-            .ask(|mut redis| async move { call.query_async(&mut redis).await })
-            .await?;
-        Ok(is_known && was_over.is_none())
+        let stamp: i64 = rand::random();
+        let mut call = CLOSE.prepare_invoke();
+        call.key(&key.0)
+            .key(over(key))
+            .arg(&stamp.to_be_bytes())
+            .arg(millis(SESSION_TTL));
+        self.run(&call).await
     }
 
     /// The dialogue of the session, while a screen of it waits for an answer.

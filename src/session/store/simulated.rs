@@ -5,15 +5,16 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use redis::RedisError;
 use tokio::time::{Instant, timeout};
 
-use super::held::unstamped;
 use super::memory::MemoryStore;
 use super::redis::TRIES_MAX;
 use super::shared::{Shared, WORK_MAX};
 use super::{Dialogue, Identity, Opened, SessionKey, StoreError, Token, TurnEnd};
 use crate::breaker::Breaker;
+use crate::session::packed::read_stamped;
 use crate::simulate::link::Link;
 
 /// What all instances share.
@@ -85,8 +86,9 @@ impl SimulatedStore {
         &self,
         key: &SessionKey,
         turn: &Identity,
+        now: DateTime<Utc>,
     ) -> Result<Opened, StoreError> {
-        self.ask(|server| match server.sessions.open(key, turn) {
+        self.ask(|server| match server.sessions.open(key, turn, now) {
             Opened::Claimed {
                 token: Token::Memory(token) | Token::Redis(token),
                 unfinished,
@@ -105,11 +107,14 @@ impl SimulatedStore {
         &self,
         key: &SessionKey,
         token: i64,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
-        _stamped: &[u8],
+        stamped: &[u8],
+        begins: bool,
     ) -> Result<bool, StoreError> {
-        self.ask(|server| server.sessions.commit(key, token, turn, end))
+        let Some((dialogue, _)) = read_stamped(stamped) else {
+            return Ok(false);
+        };
+        let end = TurnEnd { dialogue, begins };
+        self.ask(|server| server.sessions.commit(key, token, end))
             .await
     }
 
@@ -117,12 +122,12 @@ impl SimulatedStore {
         &self,
         key: &SessionKey,
         from: Option<i64>,
-        turn: &Identity,
-        end: &TurnEnd<'_>,
         stamped: &[u8],
     ) -> Result<bool, StoreError> {
-        let stamp = unstamped(stamped).map_or(0, |(_, stamp)| stamp);
-        self.ask(|server| server.sessions.advance(key, from, stamp, turn, end))
+        let Some((dialogue, stamp)) = read_stamped(stamped) else {
+            return Ok(false);
+        };
+        self.ask(|server| server.sessions.advance(key, from, stamp, dialogue))
             .await
     }
 
@@ -144,7 +149,8 @@ impl SimulatedStore {
         &self,
         key: &SessionKey,
     ) -> Result<Option<Box<Dialogue>>, StoreError> {
-        self.ask(|server| server.sessions.find(key).flatten()).await
+        self.ask(|server| server.sessions.find_waiting(key).flatten())
+            .await
     }
 
     pub(super) async fn is_up(&self) -> bool {
