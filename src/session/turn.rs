@@ -225,9 +225,7 @@ impl Session {
         if !store.advance(&self.key, from, worked.end).await {
             return None;
         }
-        self.app
-            .keeper
-            .remember(&self.call.msisdn, worked.memory, REST);
+        self.remember(worked.memory);
         self.count(worked.tally);
         crash_point!("turn:advanced");
         Some(worked.receipt)
@@ -250,6 +248,16 @@ impl Session {
                 }
                 Said::Dialled(_) => false,
             }
+    }
+
+    fn remember(&self, memory: Memory) {
+        // Without Redis it is all that the others have.
+        let rest = if self.without_redis {
+            Duration::ZERO
+        } else {
+            REST
+        };
+        self.app.keeper.remember(&self.call.msisdn, memory, rest);
     }
 
     fn count(&self, tally: Tally) {
@@ -288,15 +296,7 @@ impl Session {
             }
         };
         crash_point!("turn:worked");
-        // Without Redis it is all that the others have.
-        let rest = if self.without_redis {
-            Duration::ZERO
-        } else {
-            REST
-        };
-        self.app
-            .keeper
-            .remember(&self.call.msisdn, worked.memory, rest);
+        self.remember(worked.memory);
         if !store.commit(&self.key, token, worked.end).await {
             match self.open().await {
                 Opened::Answered(receipt) => return Ok(receipt),
