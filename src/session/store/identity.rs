@@ -89,7 +89,7 @@ impl Identity {
     }
 
     /// Whether it may be the same turn once more.
-    pub fn may_repeat(&self, other: &Identity) -> bool {
+    pub(super) fn may_repeat(&self, other: &Identity) -> bool {
         self.name == other.name
     }
 

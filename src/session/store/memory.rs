@@ -65,6 +65,11 @@ impl Session {
         !std::mem::replace(&mut self.is_closed, true) && self.dialogue.is_some()
     }
 
+    fn end(&mut self, stamp: i64, end: TurnEnd) {
+        self.is_closed &= !end.begins;
+        self.keep(stamp, end.dialogue);
+    }
+
     fn keep(&mut self, stamp: i64, dialogue: Dialogue) {
         self.dialogue = Some(Stamped {
             dialogue: Box::new(dialogue),
@@ -167,8 +172,7 @@ impl MemoryStore {
         };
         let holds = session.claim.is_some_and(|(held, _)| held == token);
         if holds {
-            session.is_closed &= !end.begins;
-            session.keep(token, end.dialogue);
+            session.end(token, end);
         }
         holds
     }
@@ -181,8 +185,7 @@ impl MemoryStore {
         let stamp = sessions.tokens;
         if let Some(session) = sessions.session(key, now) {
             self.is_used.store(true, Ordering::Relaxed);
-            session.is_closed &= !end.begins;
-            session.keep(stamp, end.dialogue);
+            session.end(stamp, end);
         }
     }
 

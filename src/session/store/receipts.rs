@@ -31,7 +31,7 @@ struct Answered {
 
 impl Receipts {
     /// What the turn was answered with.
-    pub fn find(&self, turn: &Identity, now: DateTime<Utc>) -> Option<&Receipt> {
+    pub(super) fn find(&self, turn: &Identity, now: DateTime<Utc>) -> Option<&Receipt> {
         let newest = self.0.last()?;
         let found = if turn.is_told_by_time() {
             Some(newest)
@@ -68,14 +68,14 @@ impl Receipts {
     }
 
     /// These and, as older ones, those of the same dialogue that were kept elsewhere.
-    pub fn with(self, elsewhere: Receipts) -> Receipts {
+    pub(super) fn with(self, elsewhere: Receipts) -> Receipts {
         let is_here = |other: &Answered| self.0.iter().any(|answered| answered.turn == other.turn);
         let mut all: Vec<_> = elsewhere
             .0
             .into_iter()
             .filter(|other| !other.turn.is_told_by_time() && !is_here(other))
             .collect();
-        all.extend(self.0.iter().cloned());
+        all.extend(self.0);
         let surplus = all.len().saturating_sub(KEPT_MAX);
         Receipts(all.split_off(surplus))
     }

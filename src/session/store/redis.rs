@@ -76,9 +76,8 @@ static CLOSE: LazyLock<Script> = LazyLock::new(|| {
         r"
         local kept = redis.call('STRLEN', KEYS[1])
         if kept >= 8 then redis.call('SETRANGE', KEYS[1], kept - 8, ARGV[1]) end
-        local was_over = redis.call('EXISTS', KEYS[2])
-        redis.call('SET', KEYS[2], 1, 'PX', ARGV[2])
-        return kept > 0 and was_over == 0 and 1 or 0
+        local was_over = redis.call('SET', KEYS[2], 1, 'PX', ARGV[2], 'GET')
+        return kept > 0 and not was_over and 1 or 0
         ",
     )
 });
